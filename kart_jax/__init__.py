@@ -1,0 +1,1 @@
+"""kart_jax: a karting training simulator that lives on the accelerator."""

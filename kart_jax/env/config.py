@@ -1,0 +1,39 @@
+"""What is fixed at compile time: shapes, counts, image size, rates."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvConfig:
+    """Static configuration of the environment; hashable, so it may be a static argument of `jax.jit`."""
+
+    height: int = 84
+    """Rows of the view in pixels."""
+    width: int = 84
+    """Columns of the view in pixels."""
+    frame_stack: int = 4
+    """Frames stacked along the channel axis, oldest first."""
+    vision: bool = True
+    """Render the view; without it the observation holds telemetry only."""
+    karts: int = 1
+    """Karts per race."""
+    control_rate: int = 25
+    """Control steps per second."""
+    substeps: int = 8
+    """Physics steps per control step."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        for name in ("height", "width", "frame_stack", "karts", "control_rate", "substeps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"EnvConfig.{name} is {getattr(self, name)}; it must be at least 1")
+
+    @property
+    def control_dt(self) -> float:
+        """Seconds per control step."""
+        return 1.0 / self.control_rate
+
+    @property
+    def physics_dt(self) -> float:
+        """Seconds per physics step."""
+        return self.control_dt / self.substeps

@@ -1,0 +1,32 @@
+"""Two-dimensional maths shared by every room: rotation, angle wrap, safe norm.
+
+Conventions are ISO 8855: x forward, y left, angles counter-clockwise in radians.
+"""
+
+import chex
+import jax.numpy as jnp
+
+
+def rotate(x: chex.Array, y: chex.Array, angle: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Turn the vector (x, y) counter-clockwise by `angle`.
+
+    Args:
+        x: (...) first component.
+        y: (...) second component.
+        angle: (...) rad.
+
+    Returns:
+        The two components (...) of the turned vector, in the unit of the input.
+    """
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    return c * x - s * y, s * x + c * y
+
+
+def wrap_angle(angle: chex.Array) -> chex.Array:
+    """Bring an angle into [-pi, pi). (...) rad -> (...) rad."""
+    return jnp.mod(angle + jnp.pi, 2.0 * jnp.pi) - jnp.pi
+
+
+def safe_norm(x: chex.Array, y: chex.Array, floor: float = 1e-12) -> chex.Array:
+    """Length of (x, y) whose gradient is finite at the origin: sqrt(x² + y² + floor²)."""
+    return jnp.sqrt(x * x + y * y + floor * floor)

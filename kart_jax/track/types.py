@@ -1,0 +1,71 @@
+"""What a track is on the device: centre-line samples, a cell index, gates, sectors and a start grid.
+
+A `Tracks` is always a stack: every array starts with the axis T of circuits, so that one jitted
+step serves karts on different circuits; a kart carries the int32 index of its circuit. The samples
+run in the driving direction at one spacing per circuit, and sample 0 lies on the start/finish line.
+The cell index names, for each square cell of the plane, the sample nearest to the middle of the cell:
+one look-up there, one row of `samples`, and the local circle through that row give arc length and
+offset to the accuracy of the circle (see `query.locate`), at any resolution.
+"""
+
+import enum
+
+import chex
+from flax import struct
+
+
+class Column(enum.IntEnum):
+    """Columns of one centre-line sample; metres and 1/m, offsets positive to the left."""
+
+    X = 0  # m, east of the origin of the picture
+    Y = 1  # m, north of it
+    TX = 2  # unit tangent in the driving direction
+    TY = 3
+    CURVATURE = 4  # 1/m, positive = left-hand bend
+    HALF_LEFT = 5  # m, centre line to the left edge of the asphalt
+    HALF_RIGHT = 6  # m, centre line to the right edge of the asphalt
+    BARRIER_LEFT = 7  # m, centre line to the left barrier
+    BARRIER_RIGHT = 8  # m, centre line to the right barrier
+    KERB_LEFT = 9  # 0..1, how much of a kerb lies outside the left edge
+    KERB_RIGHT = 10  # 0..1, the same on the right
+    RUBBER = 11  # m, offset of the middle of the rubbered line
+
+
+@struct.dataclass
+class Tracks:
+    """A stack of T circuits as fixed-shape device arrays (see the module docstring)."""
+
+    samples: chex.Array  # (T, N, 12) float32, columns as in `Column`; rows past `count` repeat row 0
+    count: chex.Array  # (T,) int32, samples in use
+    spacing: chex.Array  # (T,) float32, m between samples; count * spacing = length
+    length: chex.Array  # (T,) float32, m, lap length along the centre line
+    cells: chex.Array  # (T, H, W) uint16, nearest sample of each cell; row 0 is the south edge
+    origin: chex.Array  # (T, 2) float32, m, south-west corner of cell (0, 0)
+    gates: chex.Array  # (T, G) float32, m, arc length of each gate, ascending, 0 = start line; padded with inf
+    gate_count: chex.Array  # (T,) int32
+    sectors: chex.Array  # (T, 3) float32, m, arc length at which each sector starts; sectors[:, 0] = 0
+    grid_s: chex.Array  # (T, P) float32, m, arc length of each start-grid slot (just before the line)
+    grid_n: chex.Array  # (T, P) float32, m, offset of each slot
+    cell_size: float = struct.field(pytree_node=False, default=1.0)  # m, side of a cell
+
+    @property
+    def size(self) -> int:
+        """Number of circuits T in the stack."""
+        return self.count.shape[0]
+
+
+@struct.dataclass
+class TrackPoint:
+    """Where a point of the plane lies relative to one circuit; every field has the shape of x."""
+
+    s: chex.Array  # m, arc length in [0, length)
+    n: chex.Array  # m, offset from the centre line, positive = left
+    tx: chex.Array  # unit tangent at s
+    ty: chex.Array
+    curvature: chex.Array  # 1/m, positive = left-hand bend
+    half_left: chex.Array  # m, centre line to left edge
+    half_right: chex.Array  # m, centre line to right edge
+    edge: chex.Array  # m, signed distance past the nearer asphalt edge: negative on the asphalt
+    barrier: chex.Array  # m, distance left to the nearer barrier: negative behind it
+    kerb: chex.Array  # 0..1, kerb present beyond the nearer edge
+    rubber: chex.Array  # m, offset of the rubbered line
