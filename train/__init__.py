@@ -1,0 +1,1 @@
+"""Learning to drive: PPO on the device, runs, checkpoints and evaluation."""

@@ -1,0 +1,1 @@
+"""Host side: what a person looks at. Plots of a lap, a map of the circuit, and video of a drive."""

@@ -4,6 +4,7 @@ import chex
 from flax import struct
 
 from kart_jax.physics.types import KartState
+from kart_jax.track.types import TrackPoint
 
 
 @struct.dataclass
@@ -14,8 +15,8 @@ class Timing:
     next_gate: chex.Array  # (K,) int32, index of the gate that counts next; 0 = the start line
     lap: chex.Array  # (K,) int32, laps completed over the line, valid or not
     sector: chex.Array  # (K,) int32, 0..2, where the kart is in its lap
-    lap_start: chex.Array  # (K,) s, race time at the last line crossing; nan before the first
-    sector_start: chex.Array  # (K,) s, race time at the last sector line
+    lap_start: chex.Array  # (K,) s, race time at the last line crossing; nan before the first and after a reverse one
+    sector_start: chex.Array  # (K,) s, race time at the last sector line; nan likewise
     sector_times: chex.Array  # (K, 3) s, sectors of the lap under way; nan = not yet
     lap_valid: chex.Array  # (K,) bool, the lap under way has met every gate in order and kept to the track
     last_lap: chex.Array  # (K,) s, last completed valid lap; nan = none
@@ -26,9 +27,13 @@ class Timing:
 
 @struct.dataclass
 class RaceState:
-    """One race."""
+    """One race. The surroundings are kept with the state so that nobody looks them up twice."""
 
     karts: KartState  # every field with a leading axis (K,)
-    timing: Timing
-    time: chex.Array  # () s since the start of the race
+    timing: Timing  # every field with a leading axis (K,)
+    place: TrackPoint  # every field (K,), where the karts' reference points (centres of gravity) are
+    on_track: chex.Array  # (K,) bool, at least one wheel was inside the track limits all through the last step
+    wall_distance: chex.Array  # (K,) m, smallest bodywork-to-barrier distance of the last step; negative = contact
+    tick: chex.Array  # () int32, physics steps since the start of the race
+    time: chex.Array  # () s since the start of the race = tick * dt, so that it does not drift
     track: chex.Array  # () int32, index into the stack of circuits

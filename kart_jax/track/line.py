@@ -8,6 +8,7 @@ import dataclasses
 
 import numpy as np
 from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
 
 from kart_jax.errors import InputError
 
@@ -89,3 +90,33 @@ def resample(points: np.ndarray, half_left: np.ndarray, half_right: np.ndarray, 
     curvature = (dx * acceleration[:, 1] - dy * acceleration[:, 0]) / np.hypot(dx, dy) ** 3
     heading = np.unwrap(np.arctan2(dy, dx))
     return Line(position[:, 0], position[:, 1], heading, curvature, position[:, 2], position[:, 3], length)
+
+
+def reverse(line: Line) -> Line:
+    """The same circuit driven the other way round from the same start line."""
+    back = np.r_[0, np.arange(line.count - 1, 0, -1)]
+    points = np.column_stack([line.x, line.y])[back]
+    return resample(points, line.half_right[back], line.half_left[back], line.spacing)
+
+
+def start_at(line: Line, s: float) -> Line:
+    """The same circuit with its start line moved to arc length `s` in m."""
+    spline, length = periodic_spline(np.column_stack([line.x, line.y, line.half_left, line.half_right]))
+    at = spline(np.mod(s + np.arange(line.count) * (length / line.count), length))
+    return resample(at[:, :2], at[:, 2], at[:, 3], line.spacing)
+
+
+def foot(line: Line, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Arc length s (M,) m in [0, length) and offset n (M,) m (positive left) of points (M, 2) m.
+
+    The nearest sample, then two Newton steps on the spline: the foot is where (p - c(s)) . c'(s) = 0.
+    """
+    spline, length = periodic_spline(np.column_stack([line.x, line.y]))
+    _, index = cKDTree(np.column_stack([line.x, line.y])).query(points)
+    s = index * line.spacing
+    for _ in range(2):
+        tangent, gap = spline(s, 1), points - spline(s)
+        bend = 1.0 - (gap * spline(s, 2)).sum(axis=-1)
+        s = np.mod(s + (gap * tangent).sum(axis=-1) / np.maximum(bend, 0.2), length)
+    tangent, gap = spline(s, 1), points - spline(s)
+    return s, tangent[:, 0] * gap[:, 1] - tangent[:, 1] * gap[:, 0]

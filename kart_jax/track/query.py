@@ -1,12 +1,16 @@
 """Where a point of the plane lies on a circuit: progress, offset, surface, barrier. Pure JAX.
 
-The nearest sample comes from the cell index; the point is then projected onto the circle of that sample's
-curvature, which is exact on straights and in bends of constant radius. With the point at (u, v) in the
-frame of the sample (u along the tangent, v to the left) and curvature k, the circle's centre is (0, 1/k), so
+The nearest sample comes from the cell index; the point is then projected onto the local curve through that
+sample. With the point at (u, v) in the sample's frame (u along the tangent, v to the left) and curvature k, the
+circle of curvature has its centre at (0, 1/k), so
 
-    n = (2 v - k (u² + v²)) / (1 + sqrt((k u)² + (1 - k v)²)),    s = s_i + atan2(k u, 1 - k v) / k
+    n = (2 v - k (u² + v²)) / (1 + sqrt((k u)² + (1 - k v)²)),    a = atan2(k u, 1 - k v) / k
 
-which needs no division by k (the arc is written u / (1 - k v) times atan(q)/q with q = k u / (1 - k v)).
+are offset and arc length from the sample, which needs no division by k (the arc is written u / (1 - k v) times
+atan(q)/q with q = k u / (1 - k v)). The curvature's slope k' turns the tangent at a by k' a² / 2 more and moves the
+curve sideways by k' a³ / 6, which moves the foot by n k' a² / 2 / (1 - k n). Half-widths, barrier and rubber are
+linear between samples by their own slopes. At most half a spacing from the sample this is exact to below a
+millimetre in n for bends as tight as a kart's, and continuous from sample to sample to the same accuracy.
 """
 
 import chex
@@ -14,49 +18,63 @@ import jax.numpy as jnp
 
 from kart_jax.track.types import Column, TrackPoint, Tracks
 
+PAST_CENTRE = 0.2  # 1 - k v at and beyond which the arc is measured as if the point were there
+
 
 def nearest_sample(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> chex.Array:
-    """Index (...) int32 of the centre-line sample nearest to the cell of (x, y); outside the grid the border cell."""
+    """Index (...) int32 of the sample whose asphalt is nearest to the cell of (x, y); outside the grid its border."""
     height, width = tracks.cells.shape[1:]
-    ox, oy = tracks.origin[track, 0], tracks.origin[track, 1]
-    column = jnp.clip((x - ox) / tracks.cell_size, 0, width - 1).astype(jnp.int32)
-    row = jnp.clip((y - oy) / tracks.cell_size, 0, height - 1).astype(jnp.int32)
+    column = _cell(x - tracks.origin[track, 0], tracks.extent[track, 0], tracks.cell_size)
+    row = _cell(y - tracks.origin[track, 1], tracks.extent[track, 1], tracks.cell_size)
     flat = (track * height + row) * width + column
     return jnp.take(tracks.cells.reshape(-1), flat, mode="clip").astype(jnp.int32)
 
 
+def _cell(position: chex.Array, extent: chex.Array, size: float) -> chex.Array:
+    """Number of the cell at `position` m from the origin, within the circuit's own cells."""
+    return jnp.clip(position / size, 0.0, extent / size - 0.5).astype(jnp.int32)
+
+
 def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array, y: chex.Array) -> TrackPoint:
-    """Project (x, y) onto the local circle of sample `index`; all arguments broadcast, see the module docstring."""
+    """Project (x, y) onto the local curve of sample `index`; all arguments broadcast, see the module docstring."""
     rows = tracks.samples.shape[1]
     row = jnp.take(tracks.samples.reshape(-1, len(Column)), track * rows + index, axis=0, mode="clip")
     tx, ty, k = row[..., Column.TX], row[..., Column.TY], row[..., Column.CURVATURE]
     dx, dy = x - row[..., Column.X], y - row[..., Column.Y]
     u, v = tx * dx + ty * dy, tx * dy - ty * dx
     ku, kv = k * u, 1.0 - k * v
-    root = jnp.sqrt(ku * ku + kv * kv + 1e-12)
-    n = (2.0 * v - k * (u * u + v * v)) / (1.0 + root)
-    safe = jnp.maximum(kv, 0.2)  # only a point past four fifths of the way to the bend's centre is limited
+    n = (2.0 * v - k * (u * u + v * v)) / (1.0 + jnp.sqrt(ku * ku + kv * kv + 1e-12))
+    safe = jnp.maximum(kv, PAST_CENTRE)
     q = ku / safe
-    arc = u / safe * (1.0 / (1.0 + q * q / 3.0))
-    length = tracks.length[track]
-    s = jnp.mod(index * tracks.spacing[track] + arc, length)
+    arc = u / safe / (1.0 + q * q / 3.0)  # atan(q) / q = 1 / (1 + q² / 3) to 1e-4 for the q of half a spacing
+    # The slope of the curvature, held to one spacing: a point far outside the grid is not near its sample.
+    near = jnp.clip(arc, -tracks.spacing[track], tracks.spacing[track])
+    turn = row[..., Column.CURVATURE_SLOPE] * near * near / 2.0
+    n = n - turn * near / 3.0
+    arc = arc + n * turn / jnp.maximum(1.0 - k * n, PAST_CENTRE)
+    angle = k * arc + turn
+    c, d = jnp.cos(angle), jnp.sin(angle)
+    s = jnp.mod(index * tracks.spacing[track] + arc, tracks.length[track])
     left = n > 0
-    half_left, half_right = row[..., Column.HALF_LEFT], row[..., Column.HALF_RIGHT]
-    barrier = jnp.where(left, row[..., Column.BARRIER_LEFT], row[..., Column.BARRIER_RIGHT])
-    # The tangent at the foot of the point: the sample's tangent turned by the arc's angle.
-    c, d = kv / root, ku / root
+    half_left = row[..., Column.HALF_LEFT] + row[..., Column.HALF_LEFT_SLOPE] * near
+    half_right = row[..., Column.HALF_RIGHT] + row[..., Column.HALF_RIGHT_SLOPE] * near
+    barrier = jnp.where(
+        left,
+        row[..., Column.BARRIER_LEFT] + row[..., Column.BARRIER_LEFT_SLOPE] * near,
+        row[..., Column.BARRIER_RIGHT] + row[..., Column.BARRIER_RIGHT_SLOPE] * near,
+    )
     return TrackPoint(
-        s=s,
+        s=jnp.where(s < tracks.length[track], s, 0.0),  # the remainder of a tiny negative rounds up to the length
         n=n,
         tx=c * tx - d * ty,
         ty=d * tx + c * ty,
-        curvature=k,
+        curvature=k + row[..., Column.CURVATURE_SLOPE] * near,
         half_left=half_left,
         half_right=half_right,
         edge=jnp.abs(n) - jnp.where(left, half_left, half_right),
         barrier=barrier - jnp.abs(n),
         kerb=jnp.where(left, row[..., Column.KERB_LEFT], row[..., Column.KERB_RIGHT]),
-        rubber=row[..., Column.RUBBER],
+        rubber=row[..., Column.RUBBER] + row[..., Column.RUBBER_SLOPE] * near,
     )
 
 
@@ -69,13 +87,22 @@ def locate(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> T
         x, y: (...) m, world.
 
     Returns:
-        A `TrackPoint` with fields of shape (...). One Newton step is taken: the sample nearest to the first foot
-        is looked up again, so that the circle used is at most half a spacing away.
+        A `TrackPoint` with fields of shape (...). The sample nearest to the first foot is looked up again, so that
+        the curve used is at most half a spacing away. A point outside the grid is projected from the grid's
+        border, and its distance from there is added to the offset, so that nothing far away looks like asphalt.
     """
-    first = project(tracks, track, nearest_sample(tracks, track, x, y), x, y)
-    count = tracks.count[track]
-    index = jnp.mod(jnp.round(first.s / tracks.spacing[track]).astype(jnp.int32), count)
-    return project(tracks, track, index, x, y)
+    low, size = tracks.origin[track], tracks.extent[track]
+    inside_x = jnp.clip(x, low[..., 0], low[..., 0] + size[..., 0])
+    inside_y = jnp.clip(y, low[..., 1], low[..., 1] + size[..., 1])
+    beyond = jnp.abs(x - inside_x) + jnp.abs(y - inside_y)
+    first = project(tracks, track, nearest_sample(tracks, track, inside_x, inside_y), inside_x, inside_y)
+    index = jnp.mod(jnp.round(first.s / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
+    point = project(tracks, track, index, inside_x, inside_y)
+    return point.replace(
+        n=point.n + jnp.where(point.n > 0, beyond, -beyond),
+        edge=point.edge + beyond,
+        barrier=point.barrier - beyond,
+    )
 
 
 def pose_at(
@@ -85,15 +112,16 @@ def pose_at(
     rows = tracks.samples.shape[1]
     spacing = tracks.spacing[track]
     position = jnp.mod(s, tracks.length[track]) / spacing
-    index = jnp.floor(position).astype(jnp.int32)
-    u = (position - index) * spacing
-    index = jnp.mod(index, tracks.count[track])
+    index = jnp.round(position)
+    a = (position - index) * spacing
+    index = jnp.mod(index.astype(jnp.int32), tracks.count[track])
     row = jnp.take(tracks.samples.reshape(-1, len(Column)), track * rows + index, axis=0, mode="clip")
     tx, ty, k = row[..., Column.TX], row[..., Column.TY], row[..., Column.CURVATURE]
-    angle = k * u
-    along = u * (1.0 - angle * angle / 6.0)
-    across = u * angle / 2.0 * (1.0 - angle * angle / 12.0)
-    c, d = jnp.cos(angle), jnp.sin(angle)
+    turn = row[..., Column.CURVATURE_SLOPE] * a * a / 2.0
+    bend = k * a
+    along = a * (1.0 - bend * bend / 6.0)
+    across = a * (bend / 2.0 * (1.0 - bend * bend / 12.0) + turn / 3.0)
+    c, d = jnp.cos(bend + turn), jnp.sin(bend + turn)
     hx, hy = c * tx - d * ty, d * tx + c * ty
     x = row[..., Column.X] + along * tx - across * ty - n * hy
     y = row[..., Column.Y] + along * ty + across * tx + n * hx

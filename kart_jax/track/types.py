@@ -5,12 +5,14 @@ step serves karts on different circuits; a kart carries the int32 index of its c
 run in the driving direction at one spacing per circuit, and sample 0 lies on the start/finish line.
 The cell index names, for each square cell of the plane, the sample nearest to the middle of the cell:
 one look-up there, one row of `samples`, and the local circle through that row give arc length and
-offset to the accuracy of the circle (see `query.locate`), at any resolution.
+offset to the accuracy of the circle (see `query.locate`), at any resolution. What varies along the line carries
+its slope in the same row, so that a query is continuous from sample to sample with a single look-up.
 """
 
 import enum
 
 import chex
+import jax
 from flax import struct
 
 
@@ -29,18 +31,25 @@ class Column(enum.IntEnum):
     KERB_LEFT = 9  # 0..1, how much of a kerb lies outside the left edge
     KERB_RIGHT = 10  # 0..1, the same on the right
     RUBBER = 11  # m, offset of the middle of the rubbered line
+    CURVATURE_SLOPE = 12  # 1/m², change of the column CURVATURE per metre of arc length; the slopes below likewise
+    HALF_LEFT_SLOPE = 13
+    HALF_RIGHT_SLOPE = 14
+    BARRIER_LEFT_SLOPE = 15
+    BARRIER_RIGHT_SLOPE = 16
+    RUBBER_SLOPE = 17
 
 
 @struct.dataclass
 class Tracks:
     """A stack of T circuits as fixed-shape device arrays (see the module docstring)."""
 
-    samples: chex.Array  # (T, N, 12) float32, columns as in `Column`; rows past `count` repeat row 0
+    samples: chex.Array  # (T, N, 18) float32, columns as in `Column`; rows past `count` repeat row 0
     count: chex.Array  # (T,) int32, samples in use
     spacing: chex.Array  # (T,) float32, m between samples; count * spacing = length
     length: chex.Array  # (T,) float32, m, lap length along the centre line
     cells: chex.Array  # (T, H, W) uint16, nearest sample of each cell; row 0 is the south edge
     origin: chex.Array  # (T, 2) float32, m, south-west corner of cell (0, 0)
+    extent: chex.Array  # (T, 2) float32, m, width (east) and height (north) of the circuit's own cells, before padding
     gates: chex.Array  # (T, G) float32, m, arc length of each gate, ascending, 0 = start line; padded with inf
     gate_count: chex.Array  # (T,) int32
     sectors: chex.Array  # (T, 3) float32, m, arc length at which each sector starts; sectors[:, 0] = 0
@@ -52,6 +61,11 @@ class Tracks:
     def size(self) -> int:
         """Number of circuits T in the stack."""
         return self.count.shape[0]
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of all arrays in bytes."""
+        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self))
 
 
 @struct.dataclass

@@ -1,0 +1,189 @@
+"""`kart drive`: the scripted driver laps a track."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from kart_jax.cli.flags import parse
+from kart_jax.cli.output import emit_json, table
+from kart_jax.errors import InputError
+from kart_jax.physics.classes import CLASSES
+
+if TYPE_CHECKING:
+    from kart_jax.telemetry.laps import Lap
+    from kart_jax.telemetry.log import Log
+
+    KartClass = str
+else:
+    KartClass = Literal[CLASSES]
+
+EXAMPLES = """
+kart drive --track-name circuit.png --laps 3
+kart drive --track-name my_track.png --kart ok --line given --json
+kart drive --track-name spa --kart kz2 --telemetry spa.csv --video spa.mp4
+"""
+MOST_LAPS = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class DriveConfig:
+    """Let a driver lap a track from a standing start and print lap and sector times."""
+
+    track_name: str = "circuit.png"
+    """Track: a shipped name, or the path of a PNG or a centre-line CSV."""
+    driver: Literal["scripted"] = "scripted"
+    """Who drives; scripted = racing line, speed profile from the kart's own limits, path following."""
+    kart: KartClass = "rental_gx270"
+    """Kart class."""
+    line: Literal["optimal", "given"] = "optimal"
+    """optimal = least curvature within the track's width; given = the track's centre line."""
+    laps: int = 3
+    """Complete laps, 1 to 1000; the first one starts from standstill."""
+    telemetry: str | None = None
+    """Write the telemetry to this .csv or .npz file."""
+    plot: str | None = None
+    """Draw the best lap into this .png, .pdf or .svg file."""
+    video: str | None = None
+    """Film the drive into this .mp4 or .gif file."""
+    video_height: int = 720
+    """Rows of the video in pixels; it is 16:9."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no drive can be."""
+        if not 1 <= self.laps <= MOST_LAPS:
+            raise InputError(f"--laps is {self.laps}; allowed are 1 to {MOST_LAPS}")
+        check_height(self.video_height)
+        check_outputs(self.telemetry, self.plot, self.video)
+
+
+def check_height(height: int) -> None:
+    """Refuse a height of video that H.264 or the memory cannot take."""
+    if not 120 <= height <= 2160 or height % 2:
+        raise InputError(f"--video-height is {height}; allowed are even numbers from 120 to 2160; 720 is usual")
+
+
+def check_outputs(telemetry: str | None, plot: str | None, video: str | None) -> None:
+    """Refuse wrong endings before anything is computed."""
+    allowed = {
+        "--telemetry": (telemetry, (".csv", ".npz")),
+        "--plot": (plot, (".png", ".pdf", ".svg")),
+        "--video": (video, (".mp4", ".gif")),
+    }
+    for flag, (path, endings) in allowed.items():
+        if path is not None and not path.lower().endswith(endings):
+            raise InputError(f"{flag} is {path}; the file must end in {' or '.join(endings)}")
+
+
+def run(words: Sequence[str]) -> None:
+    """Run `kart drive`."""
+    config = parse(DriveConfig, "drive", words, EXAMPLES)
+    from kart_jax.drivers import scripted
+    from kart_jax.physics.params import preset
+    from kart_jax.telemetry import session
+    from kart_jax.track import load
+
+    tracks = load.load(config.track_name)
+    kart = preset(config.kart)
+    plan = scripted.prepare(tracks, kart, config.line)
+
+    def control(circuits, track, state, params):
+        return scripted.control(plan, circuits, track, state, params)
+
+    log = session.drive(tracks, 0, kart, control, config.laps)
+    figures = summary(log)
+    heading = {"track": config.track_name, "driver": config.driver, "kart": config.kart, "line": config.line}
+    written = write_outputs(log, tracks, config.telemetry, config.plot, config.video, config.video_height, config.kart)
+    if config.json:
+        emit_json({**heading, **figures, "files": written})
+        return
+    print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
+    print(report(log))
+    for path in written:
+        print(f"wrote {path}")
+
+
+def summary(log: "Log") -> dict[str, Any]:
+    """Figures of a drive: laps with sectors in s, best lap, time off the track, top speed, lateral g."""
+    import numpy as np
+
+    from kart_jax.media.film import rate
+    from kart_jax.telemetry import laps
+
+    found = laps.split(log)
+    best = laps.best(found)
+    return {
+        "laps": [as_figures(lap) for lap in found],
+        "best_lap": None if best is None else best.time,
+        "off_track_time": float((log["on_track"] < 1).sum()) / rate(log),
+        "top_speed_kmh": float(log["speed"].max()),
+        "peak_lateral_g": float(np.percentile(np.abs(log["lateral_g"]), 99)),
+        "driven_m": float(log["distance"][-1] - log["distance"][0]),
+    }
+
+
+def as_figures(lap: "Lap") -> dict[str, Any]:
+    """One lap for JSON; times in s."""
+    return {"lap": lap.number, "time": lap.time, "sectors": list(lap.sectors), "valid": lap.valid}
+
+
+def report(log: "Log") -> str:
+    """Lap and sector times as a table, and one line of figures."""
+    from kart_jax.telemetry import laps
+
+    found = laps.split(log)
+    figures = summary(log)
+    facts = (
+        f"top speed {figures['top_speed_kmh']:.0f} km/h, lateral {figures['peak_lateral_g']:.2f} g, "
+        f"off the track {figures['off_track_time']:.1f} s"
+    )
+    return f"{lap_table(found)}\n{facts}"
+
+
+def lap_table(found: "list[Lap]") -> str:
+    """Lap and sector times, the best lap marked with a star."""
+    from kart_jax.telemetry import laps
+
+    if not found:
+        return "no complete lap"
+    best = laps.best(found)
+    sectors = max(len(lap.sectors) for lap in found)
+    rows = [
+        [
+            f"{lap.number}",
+            laps.clock(lap.time) + (" *" if lap is best else "  "),
+            *(laps.clock(s) for s in lap.sectors),
+            *[""] * (sectors - len(lap.sectors)),
+            "" if lap.valid else "not valid",
+        ]
+        for lap in found
+    ]
+    return table(["lap", "time  ", *(f"sector {k + 1}" for k in range(sectors)), ""], rows)
+
+
+def write_outputs(
+    log: "Log", tracks: Any, telemetry: str | None, plot: str | None, video: str | None, height: int, title: str
+) -> list[str]:
+    """Write what was asked for; returns the paths."""
+    if telemetry is not None:
+        from kart_jax.telemetry import export
+
+        if telemetry.lower().endswith(".npz"):
+            export.write_npz(telemetry, log.values[:, None, :], log.names)
+        else:
+            export.write_csv(telemetry, log)
+    if plot is not None:
+        from kart_jax.media import plots
+
+        plots.save(plots.lap_figure(log), plot)
+    if video is not None:
+        from kart_jax.media import film
+
+        film.save(video, log, tracks, 0, height, width_of(height), title)
+    return [path for path in (telemetry, plot, video) if path is not None]
+
+
+def width_of(height: int) -> int:
+    """Columns of a 16:9 video, even."""
+    return round(height * 8 / 9) * 2

@@ -1,0 +1,38 @@
+"""Print what a command found: tables for people, one JSON object for programs."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+
+def emit_json(figures: dict[str, Any]) -> None:
+    """Print figures as one JSON object; a number that does not exist is null."""
+    print(json.dumps(_plain(figures), indent=2, allow_nan=False))
+
+
+def _plain(value: Any) -> Any:
+    """Figures with nan and infinities as None and array scalars as Python numbers."""
+    if isinstance(value, dict):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if hasattr(value, "item"):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns of text: the first to the left, the others to the right, two spaces between."""
+    cells = [list(head), *map(list, rows)]
+    widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
+    lines = []
+    for row in cells:
+        fitted = [c.ljust(w) if k == 0 else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  ".join(fitted).rstrip())
+    return "\n".join(lines)
+
+
+def whole(count: int, thing: str) -> str:
+    """1 lap, 2 laps."""
+    return f"{count} {thing}" + ("" if count == 1 else "s")

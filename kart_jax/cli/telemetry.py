@@ -1,0 +1,81 @@
+"""`kart telemetry plot` and `kart telemetry laps`: read a telemetry file."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import tyro
+
+from kart_jax.cli.flags import parse
+from kart_jax.cli.output import emit_json
+
+PLOT_EXAMPLES = """
+kart telemetry plot run.csv
+kart telemetry plot run.csv --lap 2 --out lap2.pdf
+"""
+LAPS_EXAMPLES = """
+kart telemetry laps run.csv
+kart telemetry laps runs/circuit-1/telemetry/best.npz --kart 3 --json
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class PlotConfig:
+    """Draw one lap of a telemetry file on a page: map coloured by speed, speed, controls, g-g diagram, splits."""
+
+    file: tyro.conf.Positional[str]
+    """Telemetry: a .csv, or an .npz of several karts."""
+    out: str | None = None
+    """Write the page to this .png, .pdf or .svg file; default the name of the file with .png."""
+    lap: int | None = None
+    """Which complete lap, from 1; default the best valid one."""
+    kart: int = 0
+    """Which kart of an .npz, from 0."""
+    json: bool = False
+    """Print the figures of the lap as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LapsConfig:
+    """Print the lap and sector times of a telemetry file."""
+
+    file: tyro.conf.Positional[str]
+    """Telemetry: a .csv, or an .npz of several karts."""
+    kart: int = 0
+    """Which kart of an .npz, from 0."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+
+def run_plot(words: Sequence[str]) -> None:
+    """Run `kart telemetry plot`."""
+    config = parse(PlotConfig, "telemetry plot", words, PLOT_EXAMPLES)
+    from kart_jax.cli.drive import as_figures, check_outputs
+    from kart_jax.media import plots
+    from kart_jax.telemetry import export
+    from kart_jax.telemetry.laps import clock
+
+    out = str(Path(config.file).with_suffix(".png")) if config.out is None else config.out
+    check_outputs(None, out, None)
+    log = export.read(config.file, config.kart)
+    _, _, lap = plots.choose_lap(log, config.lap)
+    plots.save(plots.lap_figure(log, config.lap), out)
+    if config.json:
+        emit_json({"file": config.file, "plot": out, "lap": None if lap is None else as_figures(lap)})
+    else:
+        print(f"wrote {out}: " + ("no complete lap" if lap is None else f"lap {lap.number}, {clock(lap.time)}"))
+
+
+def run_laps(words: Sequence[str]) -> None:
+    """Run `kart telemetry laps`."""
+    config = parse(LapsConfig, "telemetry laps", words, LAPS_EXAMPLES)
+    from kart_jax.cli.drive import as_figures, lap_table
+    from kart_jax.telemetry import export, laps
+
+    found = laps.split(export.read(config.file, config.kart))
+    if config.json:
+        best = laps.best(found)
+        figures = [as_figures(lap) for lap in found]
+        emit_json({"file": config.file, "laps": figures, "best_lap": None if best is None else best.time})
+    else:
+        print(lap_table(found))

@@ -1,0 +1,222 @@
+"""`kart track`: list, check, preview, new, import, generate."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from kart_jax.cli.flags import parse
+from kart_jax.cli.output import emit_json, table, whole
+from kart_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from kart_jax.track.load import Circuit
+
+MOST_DRAWN = 10_000
+STARTER_SEED = 2  # a plain circuit with room to paint over
+
+
+@dataclasses.dataclass(frozen=True)
+class ListConfig:
+    """List the tracks that are known by name: those in ./tracks and the shipped ones, with their measures."""
+
+    json: bool = False
+    """Print the figures as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckConfig:
+    """Read tracks, measure them, or say in one sentence what is wrong with the picture or its entry."""
+
+    tracks: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Names, or paths of PNG or centre-line CSV files; default all known names."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PreviewConfig:
+    """Draw a track with centre line, gates, sectors and curvature, as the simulator understands it."""
+
+    track: tyro.conf.Positional[str]
+    """Name, or path of a PNG or a centre-line CSV."""
+    out: str | None = None
+    """Write the drawing to this .png file; default <track>-preview.png here."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NewConfig:
+    """Start a track of your own: a picture to paint over (black = track, white = off) and its entry."""
+
+    name: tyro.conf.Positional[str]
+    """Name of the track: letters, digits, _ and -."""
+    folder: str = "tracks"
+    """Folder of the picture and its checkpoints.json."""
+    metres_per_pixel: float = 0.25
+    """Side of a pixel in metres, 0.02 to 10."""
+    replace: bool = False
+    """Overwrite a track of this name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportConfig:
+    """Make a track from a centre line: a CSV with the columns x_m, y_m, w_tr_right_m, w_tr_left_m."""
+
+    file: tyro.conf.Positional[str]
+    """The CSV file, in driving order, first point on the start line."""
+    name: str | None = None
+    """Name of the track; default the name of the file."""
+    folder: str = "tracks"
+    """Folder of the picture and its checkpoints.json."""
+    metres_per_pixel: float = 0.25
+    """Side of a pixel in metres, 0.02 to 10."""
+    replace: bool = False
+    """Overwrite a track of this name."""
+
+
+@dataclasses.dataclass(frozen=True)
+class GenerateConfig:
+    """Draw random kart circuits with real proportions; the same seed gives the same circuit."""
+
+    seed: int = 0
+    """Seed of the first circuit."""
+    count: int = 1
+    """How many circuits, with consecutive seeds, 1 to 10000."""
+    name: str = "generated"
+    """Name of the tracks; the seed is added: generated_7."""
+    folder: str = "tracks"
+    """Folder of the pictures and their checkpoints.json."""
+    metres_per_pixel: float = 0.25
+    """Side of a pixel in metres, 0.02 to 10."""
+    replace: bool = False
+    """Overwrite tracks of these names."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def __post_init__(self) -> None:
+        """Refuse a senseless number."""
+        if not 1 <= self.count <= MOST_DRAWN:
+            raise InputError(f"--count is {self.count}; allowed are 1 to {MOST_DRAWN}")
+
+
+def figures_of(circuit: "Circuit") -> dict[str, Any]:
+    """Measures of a circuit; lengths in m."""
+    from kart_jax.track.generate import measure
+
+    found = measure(circuit.line)
+    return {
+        "name": circuit.name,
+        "length": found.length,
+        "narrowest": found.width,
+        "tightest_radius": found.tightest,
+        "longest_straight": found.straight,
+        "corners": found.corners,
+        "gates": len(circuit.gates),
+        "sectors": [float(s) for s in circuit.sectors],
+    }
+
+
+def measure_table(figures: list[dict[str, Any]]) -> str:
+    """Measures of circuits as text."""
+    head = ["track", "length m", "narrowest m", "tightest radius m", "longest straight m", "corners", "gates"]
+    keys = ("length", "narrowest", "tightest_radius", "longest_straight")
+    digits = (0, 1, 1, 0)
+    rows = [
+        [f["name"], *(f"{f[k]:.{d}f}" for k, d in zip(keys, digits, strict=True)), str(f["corners"]), str(f["gates"])]
+        for f in figures
+    ]
+    return table(head, rows)
+
+
+def run_list(words: Sequence[str]) -> None:
+    """Run `kart track list`."""
+    config = parse(ListConfig, "track list", words, "kart track list\nkart track list --json")
+    from kart_jax.track import load
+
+    _print_measures(load.names(), config.json)
+
+
+def run_check(words: Sequence[str]) -> None:
+    """Run `kart track check`."""
+    config = parse(
+        CheckConfig, "track check", words, "kart track check my_track.png\nkart track check spa monza --json"
+    )
+    from kart_jax.track import load
+
+    _print_measures(config.tracks or load.names(), config.json)
+
+
+def _print_measures(names: Sequence[str], as_json: bool) -> None:
+    """Read and measure tracks; the first bad one ends it."""
+    from kart_jax.track import load
+
+    figures = [figures_of(load.circuit(name)) for name in names]
+    if as_json:
+        emit_json({"tracks": figures})
+    elif figures:
+        print(measure_table(figures))
+    else:
+        print("no track is known here; make one with kart track new NAME")
+
+
+def run_preview(words: Sequence[str]) -> None:
+    """Run `kart track preview`."""
+    examples = "kart track preview circuit\nkart track preview tracks/my_track.png --out look.png"
+    config = parse(PreviewConfig, "track preview", words, examples)
+    from kart_jax.track import load, preview
+
+    out = f"{Path(config.track).stem}-preview.png" if config.out is None else config.out
+    preview.save(load.circuit(config.track), out)
+    print(f"wrote {out}")
+
+
+def run_new(words: Sequence[str]) -> None:
+    """Run `kart track new`."""
+    config = parse(NewConfig, "track new", words, "kart track new my_track\nkart track new my_track --folder drawings")
+    from kart_jax.track import draw
+    from kart_jax.track.generate import generate
+
+    picture = draw.save(
+        generate(STARTER_SEED), config.name, config.folder, config.metres_per_pixel, replace=config.replace
+    )
+    print(
+        f"wrote {picture} and its entry in {picture.parent / 'checkpoints.json'}\n"
+        "paint over the picture (black = track, white = off, one closed loop), correct start, gates and direction in\n"
+        f"the entry (gates and sectors may be removed: then they are placed evenly), then: kart track check {picture}"
+    )
+
+
+def run_import(words: Sequence[str]) -> None:
+    """Run `kart track import`."""
+    examples = "kart track import genk.csv\nkart track import genk.csv --name genk --folder tracks"
+    config = parse(ImportConfig, "track import", words, examples)
+    from kart_jax.track import draw
+    from kart_jax.track.importers import read_csv
+
+    line = read_csv(config.file)
+    name = Path(config.file).stem if config.name is None else config.name
+    picture = draw.save(line, name, config.folder, config.metres_per_pixel, replace=config.replace)
+    print(f"wrote {picture}: {line.length:.0f} m")
+
+
+def run_generate(words: Sequence[str]) -> None:
+    """Run `kart track generate`."""
+    examples = "kart track generate --seed 7\nkart track generate --seed 100 --count 20 --folder drawn"
+    config = parse(GenerateConfig, "track generate", words, examples)
+    from kart_jax.track import draw
+    from kart_jax.track.generate import generate, measure
+
+    drawn = []
+    for seed in range(config.seed, config.seed + config.count):
+        line = generate(seed)
+        name = f"{config.name}_{seed}"
+        picture = draw.save(line, name, config.folder, config.metres_per_pixel, replace=config.replace)
+        drawn.append({"seed": seed, "picture": str(picture), **dataclasses.asdict(measure(line))})
+        if not config.json:
+            print(f"wrote {picture}: {line.length:.0f} m")
+    if config.json:
+        emit_json({"tracks": drawn})
+    elif config.count > 1:
+        print(whole(config.count, "track"))

@@ -1,0 +1,108 @@
+"""The speed profile of a path: the fastest speeds that the kart's own limits allow, point mass, quasi-steady.
+
+With u = v² and path curvature k, a lap is bounded by the bends, k u <= a_lat(v), then by braking backwards and by
+driving forwards along it. Longitudinal acceleration shares the tyres with the lateral one (exponent p of the
+envelope, rho = |k| u / a_lat):
+
+    share = (1 - rho^p)^(1/p),   u_{i+1} = u_i + 2 a ds,   a_brake = brake(v) share,
+    a_drive = min(drive(v), traction(v) share)
+
+(Brayshaw & Harrison 2005, "A quasi steady state approach to race car lap simulation"). Both passes run twice round
+the lap so that the flying lap does not depend on where they start.
+"""
+
+import chex
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from kart_jax.drivers.path import Path
+
+LAPS = 2  # rounds of each pass; the second starts from the speed the first ended with
+SLOWEST = 2.0  # m/s, lower bound of the profile, so that times stay finite
+
+
+@struct.dataclass
+class Limits:
+    """What the driver takes as the kart's limits, on S equal steps of speed from 0 to `top`."""
+
+    lateral: chex.Array  # (S,) m/s², steady cornering
+    drive: chex.Array  # (S,) m/s², net acceleration at full throttle, straight
+    traction: chex.Array  # (S,) m/s², net acceleration that the driven tyres could bear, straight
+    brake: chex.Array  # (S,) m/s², straight braking, positive
+    coast: chex.Array  # (S,) m/s², straight, closed throttle, negative
+    exponent: chex.Array  # () exponent p of the combined envelope
+    top: chex.Array  # () m/s, speed of the last entry
+
+
+def at_speed(table: chex.Array, limits: Limits, speed: chex.Array) -> chex.Array:
+    """Linear interpolation of a (S,) table of `limits` at speed (...) m/s; beyond the ends the end value."""
+    last = table.shape[0] - 1
+    position = jnp.clip(speed / limits.top, 0.0, 1.0) * last
+    index = jnp.minimum(position.astype(jnp.int32), last - 1)
+    low, high = jnp.take(table, index, mode="clip"), jnp.take(table, index + 1, mode="clip")
+    return low + (position - index) * (high - low)
+
+
+def corner_speed(curvature: chex.Array, limits: Limits) -> chex.Array:
+    """Highest speed (...) m/s with |k| v² <= a_lat(v), and at most `top`; curvature (...) 1/m."""
+    grid = jnp.linspace(0.0, 1.0, limits.lateral.shape[0]) * limits.top
+    tightest = limits.lateral / jnp.maximum(grid, 0.1) ** 2  # falls with speed
+    tightest = jnp.flip(jax.lax.cummax(jnp.flip(tightest)))
+    # Interpolate in 1/sqrt(k), a radius-like quantity that is nearly linear in speed.
+    reach = jax.lax.rsqrt(tightest)
+    wanted = jax.lax.rsqrt(jnp.maximum(jnp.abs(curvature), 1e-6))
+    return jnp.maximum(jnp.interp(wanted, reach, grid), SLOWEST)
+
+
+def share(curvature: chex.Array, square: chex.Array, limits: Limits) -> chex.Array:
+    """Part (...) 0..1 of the longitudinal limit that cornering at u = v² leaves."""
+    rho = jnp.abs(curvature) * square / at_speed(limits.lateral, limits, jnp.sqrt(square))
+    return (1.0 - jnp.clip(rho, 0.0, 1.0 - 1e-6) ** limits.exponent) ** (1.0 / limits.exponent)
+
+
+def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
+    """Speed (M,) m/s at each node of a flying lap.
+
+    Args:
+        path: the path on M nodes.
+        step: () m, centre-line arc length between nodes.
+        limits: the kart's limits.
+    """
+    bend = corner_speed(path.curvature, limits) ** 2
+    gap = 0.5 * (path.stretch + jnp.roll(path.stretch, -1)) * step  # from node i to i + 1
+
+    def brake(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
+        top, k, ds = node
+        room = at_speed(limits.brake, limits, jnp.sqrt(square)) * share(k, square, limits)
+        square = jnp.minimum(top, square + 2.0 * room * ds)
+        return square, square
+
+    def drive(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
+        top, k, ds = node
+        v = jnp.sqrt(square)
+        grip = at_speed(limits.traction, limits, v) * share(k, square, limits)
+        push = jnp.minimum(at_speed(limits.drive, limits, v), grip)
+        square = jnp.clip(square + 2.0 * push * ds, SLOWEST**2, top)
+        return square, square
+
+    start = bend[0]
+    for _ in range(LAPS):  # walking backwards, node i is reached from node i + 1 over gap i
+        start, braked = jax.lax.scan(brake, start, (bend, jnp.roll(path.curvature, -1), gap), reverse=True)
+    start = braked[0]
+    for _ in range(LAPS):  # walking forwards, node i is reached from node i - 1 over gap i - 1
+        nodes = (braked, jnp.roll(path.curvature, 1), jnp.roll(gap, 1))
+        start, squares = jax.lax.scan(drive, start, nodes)
+    return jnp.sqrt(squares)
+
+
+def accelerations(speed: chex.Array, path: Path, step: chex.Array) -> chex.Array:
+    """Longitudinal acceleration (M,) m/s² along the path that the profile (M,) m/s asks for."""
+    square = speed * speed
+    return (jnp.roll(square, -1) - jnp.roll(square, 1)) / (4.0 * step * path.stretch)
+
+
+def lap_time(speed: chex.Array, path: Path, step: chex.Array) -> chex.Array:
+    """Time () s of one lap at the given speeds (M,) m/s."""
+    gap = 0.5 * (path.stretch + jnp.roll(path.stretch, -1)) * step
+    return jnp.sum(2.0 * gap / (speed + jnp.roll(speed, -1)))

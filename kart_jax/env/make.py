@@ -1,0 +1,50 @@
+"""Build an environment from a track and a kart."""
+
+import os
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+
+from kart_jax.env.config import EnvConfig
+from kart_jax.env.core import KartEnv
+from kart_jax.env.params import EnvParams
+from kart_jax.errors import InputError
+from kart_jax.physics.params import KartParams, preset
+from kart_jax.render.scene import pack
+from kart_jax.render.types import default_appearance
+from kart_jax.track import load
+from kart_jax.track.line import Line
+from kart_jax.track.types import Tracks
+
+Source = str | os.PathLike[str] | Line
+
+
+def make(
+    track: Source | Sequence[Source] | Tracks = "circuit",
+    *,
+    kart: str | KartParams = "rental_gx270",
+    config: EnvConfig | None = None,
+) -> KartEnv:
+    """Make an environment.
+
+    Args:
+        track: a shipped name ("circuit"), the path of a PNG or a centre-line CSV, a `Line`, a sequence of those (each
+            episode then draws one of them), or a ready stack of `Tracks`.
+        kart: a class of `kart_jax.physics.params.CLASSES`, or parameters of your own. The default, the rental kart
+            with 6 kW, is the slowest and the easiest to learn.
+        config: shapes and rates; default `EnvConfig()`.
+
+    Raises:
+        InputError: the track or the class is unknown, or its file is bad; or the config asks for more than one kart.
+    """
+    config = EnvConfig() if config is None else config
+    if config.karts != 1:
+        raise InputError(f"EnvConfig.karts is {config.karts}; KartEnv drives one kart per race; set it to 1")
+    tracks = track if isinstance(track, Tracks) else load.load(track)
+    params = EnvParams(
+        kart=preset(kart) if isinstance(kart, str) else kart,
+        appearance=default_appearance(),
+    )
+    scene = pack(tracks) if config.vision else None
+    return KartEnv(tracks=tracks, scene=scene, default_params=jax.tree.map(jnp.asarray, params), config=config)

@@ -1,0 +1,58 @@
+"""What may differ from one environment to the next: every leaf is traced, so a batch axis in front of it is
+domain randomisation."""
+
+import chex
+from flax import struct
+
+from kart_jax.physics.params import KartParams
+from kart_jax.render.types import Appearance
+
+
+@struct.dataclass
+class Limits:
+    """When a kart is off the track, and when an episode ends."""
+
+    track_limit: chex.Numeric = 0.15  # m, innermost wheel past the asphalt edge at most: on the white line
+    off_track_time: chex.Numeric = 3.0  # s without a wheel on the track
+    stuck_speed: chex.Numeric = 1.0  # m/s
+    stuck_time: chex.Numeric = 4.0  # s below it
+    wrong_way_speed: chex.Numeric = 1.0  # m/s against the driving direction
+    wrong_way_time: chex.Numeric = 2.0  # s above it
+    episode_time: chex.Numeric = 120.0  # s, truncation
+
+
+@struct.dataclass
+class StartRange:
+    """Where and how fast an episode may start; distributions in `randomise`."""
+
+    track: chex.Numeric = -1  # int, index of the circuit; negative = drawn uniformly
+    grid: chex.Numeric = 0.0  # 1 = stand on the first slot of the grid, 0 = anywhere along the circuit
+    offset: chex.Numeric = 0.5  # 0..1, largest offset as a part of the half-width
+    turn: chex.Numeric = 0.15  # rad, largest heading error
+    speed: chex.Numeric = 18.0  # m/s, highest speed anywhere
+    lateral: chex.Numeric = 8.0  # m/s², lateral acceleration that the highest speed in a bend asks for
+    braking: chex.Numeric = 3.0  # m/s², deceleration with which the bends ahead can be reached
+
+
+@struct.dataclass
+class RewardWeights:
+    """Weight of each term of `reward.TERMS`, same names."""
+
+    progress: chex.Numeric = 5000.0  # per lap length driven forward on the track
+    lap: chex.Numeric = 100.0  # per valid lap
+    off_track: chex.Numeric = -25.0  # per second with all wheels off
+    wall: chex.Numeric = -100.0  # per second in contact
+    slip: chex.Numeric = -2.0  # per rad of drift angle and second
+    steering_rate: chex.Numeric = -0.05  # per unit of steering action changed
+    terminated: chex.Numeric = -50.0  # once, when the episode ends by a fault
+
+
+@struct.dataclass
+class EnvParams:
+    """Everything traced of one environment."""
+
+    kart: KartParams
+    appearance: Appearance
+    limits: Limits = Limits()
+    start: StartRange = StartRange()
+    rewards: RewardWeights = RewardWeights()

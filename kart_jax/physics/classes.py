@@ -1,0 +1,234 @@
+"""The numbers of the seven kart classes; plain data, explained with sources in `docs/physics.md`."""
+
+import math
+from typing import Any
+
+CLASSES = ("rental_gx270", "mini_max", "junior_max", "senior_max", "okj", "ok", "kz2")
+
+# Torque over peak torque against 1/min (reference 1.2): shapes are priors fitted so that power peaks where sources say.
+_TAG = (
+    (0, 2000, 4000, 6000, 8000, 9000, 10000, 11500, 13000, 14200),
+    (0.25, 0.25, 0.45, 0.75, 0.95, 1.0, 0.98, 0.87, 0.66, 0.0),
+)
+_MINI = (
+    (0, 2000, 4000, 5500, 7000, 8000, 9000, 10000, 11200, 12300),
+    (0.25, 0.25, 0.50, 0.75, 0.95, 1.0, 0.98, 0.87, 0.66, 0.0),
+)
+_OK = (
+    (0, 3000, 5000, 7000, 9000, 11000, 12500, 14000, 15500, 16200),
+    (0.55, 0.65, 0.75, 0.85, 0.94, 1.0, 0.97, 0.86, 0.60, 0.0),
+)
+_OKJ = (
+    (0, 3000, 5000, 6500, 8000, 9500, 11000, 12500, 13700, 14300),
+    (0.55, 0.65, 0.75, 0.85, 0.94, 1.0, 0.97, 0.86, 0.60, 0.0),
+)
+_KZ = (
+    (0, 3000, 5000, 7000, 9000, 11000, 12500, 13500, 14500, 14900),
+    (0.30, 0.40, 0.50, 0.65, 0.90, 1.0, 0.97, 0.80, 0.30, 0.0),
+)
+_GX = (
+    (0, 800, 1500, 2500, 3000, 3600, 4000, 4200, 4600, 4700),
+    (0.6, 0.7, 0.85, 1.0, 0.98, 0.90, 0.80, 0.75, 0.0, 0.0),
+)
+
+_COMMON: dict[str, Any] = {
+    "wheelbase": 1.045,
+    "front_share": 0.43,
+    "cog_height": 0.22,
+    "front_track": 1.10,
+    "rear_track": 1.17,
+    "nose": 0.45,
+    "tail": 0.30,
+    "front_width": 1.00,
+    "rear_width": 1.38,
+    "frame_stiffness": 230.0 * 180.0 / math.pi,
+    "front_roll_share": 0.30,
+    "caster": math.radians(15.0),
+    "kingpin": math.radians(11.0),
+    "scrub_radius": 0.12,
+    "max_steer": 0.43,
+    "ackermann_2": 0.354,
+    "ackermann_6": 7.12,
+    "steering_ratio": 1.3,
+    "relaxation_length": 0.15,
+    "slip_speed": 2.0,
+    "settle_rate": 300.0,
+    "load_lag": 0.04,
+    "axle_inertia": 0.12,
+    "front_inertia": 0.025,
+    "engine_inertia": 0.002,
+    "efficiency": 0.92,
+    "clutch_slip": 5.0,
+    "shift_up": 1e6,
+    "shift_down": -1e6,
+    "shift_cut": 0.06,
+    "front_brake": 0.0,
+    "brake_slip": 0.5,
+    "drag_area": 0.50,
+    "air_density": 1.2,
+    "gravity": 9.81,
+    "rolling_asphalt": 0.020,
+    "rolling_kerb": 0.030,
+    "rolling_grass": 0.12,
+    "grip_kerb": 0.90,
+    "grip_grass": 0.45,
+    "kerb_width": 0.80,
+    "surface_blend": 0.10,
+    "restitution": 0.20,
+    "wall_friction": 0.40,
+    "steer_lag": 0.04,
+    "steer_rate": 4.0,
+    "throttle_lag": 0.04,
+    "brake_lag": 0.04,
+}
+
+
+def _tyre(friction: float, front: bool, stiffness: float = 1.0, radius: float | None = None) -> dict[str, float]:
+    """Tyre of one axle: `friction` at the reference load, `stiffness` a factor on the slip stiffness of a race slick."""
+    return {
+        "radius": radius if radius is not None else (0.125 if front else 0.1377),
+        "friction": friction,
+        "reference_load": 400.0 if front else 500.0,
+        "load_sensitivity": 0.15,
+        "stiffness_x": 14.0 * stiffness,
+        "stiffness_y": (21.0 if front else 22.0) * stiffness,
+        "shape": 2.1,
+        "slide": 0.84,
+        "vertical_stiffness": 90_000.0,
+    }
+
+
+def _engine(curve: tuple, power: float, efficiency: float = 0.92) -> dict[str, Any]:
+    """Torque table scaled to a peak power (W) at the axle, after `efficiency`; the curve is linear between knots."""
+    speeds, shape = curve
+    peak = 0.0
+    for (n0, t0), (n1, t1) in zip(zip(speeds, shape), zip(speeds[1:], shape[1:])):
+        for step in range(101):
+            part = step / 100
+            peak = max(peak, (n0 + part * (n1 - n0)) * math.pi / 30 * (t0 + part * (t1 - t0)))
+    scale = power / (efficiency * peak)
+    return {
+        "torque_speed": tuple(float(n) for n in speeds),
+        "torque": tuple(scale * t for t in shape),
+        "engine_drag": 0.15 * scale,
+        "clutch_torque": 2.5 * scale,
+        "efficiency": efficiency,
+    }
+
+
+_CLASS: dict[str, dict[str, Any]] = {
+    "rental_gx270": {
+        **_engine(_GX, 5_200.0),
+        "mass": 232.0,
+        "yaw_inertia": 42.0,
+        "drag_area": 0.65,
+        "front_tyre": _tyre(1.45, True, 0.75),
+        "rear_tyre": _tyre(1.50, False, 0.75),
+        "engine_inertia": 0.012,
+        "idle_speed": 1400.0,
+        "idle_gain": 0.3,
+        "clutch_start": 1800.0,
+        "clutch_full": 2800.0,
+        "gears": 1.0,
+        "gear_ratio": (3.1,) * 6,
+        "rear_brake": 330.0,
+    },
+    "mini_max": {
+        **_engine(_MINI, 8_500.0),
+        "mass": 114.0,
+        "yaw_inertia": 16.0,
+        "wheelbase": 0.95,
+        "front_track": 1.00,
+        "rear_track": 1.06,
+        "rear_width": 1.25,
+        "cog_height": 0.21,
+        "drag_area": 0.42,
+        "front_tyre": _tyre(1.95, True, 0.9),
+        "rear_tyre": _tyre(2.00, False, 0.9),
+        "idle_speed": 1900.0,
+        "idle_gain": 0.05,
+        "clutch_start": 3000.0,
+        "clutch_full": 4500.0,
+        "gears": 1.0,
+        "gear_ratio": (5.8,) * 6,
+        "rear_brake": 190.0,
+    },
+    "junior_max": {
+        **_engine(_TAG, 13_500.0),
+        "mass": 145.0,
+        "yaw_inertia": 25.0,
+        "front_tyre": _tyre(2.25, True),
+        "rear_tyre": _tyre(2.30, False),
+        "idle_speed": 1900.0,
+        "idle_gain": 0.05,
+        "clutch_start": 3000.0,
+        "clutch_full": 4500.0,
+        "gears": 1.0,
+        "gear_ratio": (79.0 / 13.0,) * 6,
+        "rear_brake": 270.0,
+    },
+    "senior_max": {
+        **_engine(_TAG, 18_500.0),
+        "mass": 162.0,
+        "yaw_inertia": 28.0,
+        "front_tyre": _tyre(2.35, True),
+        "rear_tyre": _tyre(2.40, False),
+        "idle_speed": 1900.0,
+        "idle_gain": 0.05,
+        "clutch_start": 3000.0,
+        "clutch_full": 4500.0,
+        "gears": 1.0,
+        "gear_ratio": (78.0 / 13.0,) * 6,
+        "rear_brake": 310.0,
+    },
+    "okj": {
+        **_engine(_OKJ, 19_500.0),
+        "mass": 140.0,
+        "yaw_inertia": 24.0,
+        "front_tyre": _tyre(2.60, True),
+        "rear_tyre": _tyre(2.65, False),
+        "idle_speed": 0.0,
+        "idle_gain": 0.0,
+        "clutch_start": -1e6,
+        "clutch_full": -1e5,
+        "gears": 1.0,
+        "gear_ratio": (5.7,) * 6,
+        "rear_brake": 280.0,
+    },
+    "ok": {
+        **_engine(_OK, 27_000.0),
+        "mass": 150.0,
+        "yaw_inertia": 26.0,
+        "front_tyre": _tyre(2.65, True),
+        "rear_tyre": _tyre(2.70, False),
+        "idle_speed": 0.0,
+        "idle_gain": 0.0,
+        "clutch_start": -1e6,
+        "clutch_full": -1e5,
+        "gears": 1.0,
+        "gear_ratio": (6.0,) * 6,
+        "rear_brake": 300.0,
+    },
+    "kz2": {
+        **_engine(_KZ, 33_000.0),
+        "mass": 175.0,
+        "yaw_inertia": 30.0,
+        "front_tyre": _tyre(2.70, True),
+        "rear_tyre": _tyre(2.75, False),
+        "idle_speed": 2500.0,
+        "idle_gain": 0.05,
+        "clutch_start": 7000.0,
+        "clutch_full": 9500.0,
+        "gears": 6.0,
+        "gear_ratio": (13.8, 11.0, 8.9, 7.3, 6.0, 5.0),
+        "shift_up": 13_600.0,
+        "shift_down": 9_600.0,
+        "front_brake": 170.0,
+        "rear_brake": 300.0,
+    },
+}
+
+
+def numbers(name: str) -> dict[str, Any]:
+    """All numbers of one class, keyed by the fields of `KartParams`; a fresh dict."""
+    return {**_COMMON, **_CLASS[name]}

@@ -1,0 +1,69 @@
+"""The driver's eye: rays that are fixed in the chassis, turned with it into the world.
+
+The chassis frame (x forward, y left, z up, origin on the ground under the centre of gravity) is turned by
+R = Rz(yaw) Ry(pitch) Rx(roll); with ISO 8855 axes a positive pitch lowers the nose and a positive roll the right
+side. The eye sits at R (-setback, 0, height). A pixel (row i, column j) looks along
+
+    d = R Ry(camera_pitch) (1, -(j + 1/2 - W/2) / f, -(i + 1/2 - H/2) / f),      f = (W / 2) / tan(fov / 2),
+
+which is affine in i and j; the change per pixel, dd/dj and dd/di, gives the size of the pixel's footprint.
+"""
+
+import chex
+import jax.numpy as jnp
+from flax import struct
+
+from kart_jax.render.types import Appearance, Pose, ViewConfig
+
+LOWEST_EYE = 0.05  # m
+
+
+@struct.dataclass
+class Camera:
+    """One kart's eye; rays are `forward + j * right + i * down` with i, j counted from the picture's middle."""
+
+    x: chex.Array  # () m, world, eye
+    y: chex.Array  # () m
+    z: chex.Array  # () m above the ground
+    cos_yaw: chex.Array  # ()
+    sin_yaw: chex.Array  # ()
+    forward: chex.Array  # (3,) ray of the picture's middle, in the heading frame (world turned by -yaw)
+    right: chex.Array  # (3,) change per column
+    down: chex.Array  # (3,) change per row
+
+
+def turn_pitch(v: chex.Array, angle: chex.Array) -> chex.Array:
+    """Ry(angle) v for vectors (..., 3): positive lowers what is ahead."""
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    return jnp.stack([c * v[..., 0] + s * v[..., 2], v[..., 1], c * v[..., 2] - s * v[..., 0]], axis=-1)
+
+
+def turn_roll(v: chex.Array, angle: chex.Array) -> chex.Array:
+    """Rx(angle) v for vectors (..., 3): positive lowers what is on the right."""
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    return jnp.stack([v[..., 0], c * v[..., 1] - s * v[..., 2], c * v[..., 2] + s * v[..., 1]], axis=-1)
+
+
+def chassis_rays(appearance: Appearance, config: ViewConfig) -> chex.Array:
+    """The three ray vectors (3, 3) forward, right, down in the chassis frame."""
+    pixel = 1.0 / config.focal
+    rays = jnp.asarray([[1.0, 0.0, 0.0], [0.0, -pixel, 0.0], [0.0, 0.0, -pixel]], jnp.float32)
+    return turn_pitch(rays, appearance.camera_pitch)
+
+
+def place(pose: Pose, appearance: Appearance, config: ViewConfig) -> Camera:
+    """The eye of one kart."""
+    rays = turn_pitch(turn_roll(chassis_rays(appearance, config), pose.roll), pose.pitch)
+    seat = jnp.stack([-appearance.camera_setback, jnp.zeros_like(appearance.camera_height), appearance.camera_height])
+    eye = turn_pitch(turn_roll(seat, pose.roll), pose.pitch)
+    c, s = jnp.cos(pose.yaw), jnp.sin(pose.yaw)
+    return Camera(
+        x=pose.x + c * eye[0] - s * eye[1],
+        y=pose.y + s * eye[0] + c * eye[1],
+        z=jnp.maximum(eye[2], LOWEST_EYE),
+        cos_yaw=c,
+        sin_yaw=s,
+        forward=rays[0],
+        right=rays[1],
+        down=rays[2],
+    )

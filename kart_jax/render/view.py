@@ -1,0 +1,89 @@
+"""The picture that one driver sees: a pure function from circuits and a pose to uint8 pixels."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kart_jax.render import camera as cameras
+from kart_jax.render import cockpit, raycast, shade
+from kart_jax.render.camera import Camera
+from kart_jax.render.raycast import Wall
+from kart_jax.render.scene import Plane, Scene, ground, pack, plane
+from kart_jax.render.types import Appearance, Pose, ViewConfig
+from kart_jax.track.types import Tracks
+
+
+def render(
+    scene: Scene | Tracks, track: chex.Array, camera_pose: Pose, appearance: Appearance, config: ViewConfig
+) -> chex.Array:
+    """The view of one kart; `vmap` over track, pose and appearance for many.
+
+    Args:
+        scene: `scene.pack(tracks)`, made once; a `Tracks` of concrete arrays is packed here, which is slow.
+        track: () int32, which circuit.
+        camera_pose: the kart's pose, fields ().
+        appearance: the look of the world.
+        config: size and optics.
+
+    Returns:
+        (height, width, 3) uint8, sRGB, row 0 at the top.
+    """
+    if isinstance(scene, Tracks):
+        scene = pack(scene)
+    packed = jax.lax.optimization_barrier(render_packed(scene, track, camera_pose, appearance, config))
+    # The barrier keeps XLA from shading each pixel once per channel.
+    return (packed[..., None] >> jnp.asarray([0, 8, 16], jnp.uint32)).astype(jnp.uint8)
+
+
+def render_packed(
+    scene: Scene, track: chex.Array, camera_pose: Pose, appearance: Appearance, config: ViewConfig
+) -> chex.Array:
+    """As `render`, but (height, width) uint32 with red in bits 0-7, green in 8-15, blue in 16-23.
+
+    A frame stack can be kept in such words without ever taking the channels apart.
+    """
+    here = plane(scene, track)
+    look = _lit(appearance)
+    # Barriers keep XLA from working out per pixel what is one number per kart.
+    here, look, camera = jax.lax.optimization_barrier((here, look, cameras.place(camera_pose, look, config)))
+    wall = jax.lax.optimization_barrier(raycast.find_wall(scene, here, camera, config))
+    bounds = sorted({0, config.sky_rows, config.cockpit_row, config.height})
+    bands = [
+        _band(scene, here, camera, wall, camera_pose, look, config, top, bottom)
+        for top, bottom in zip(bounds[:-1], bounds[1:], strict=True)
+    ]
+    return bands[0] if len(bands) == 1 else jnp.concatenate(jax.lax.optimization_barrier(bands))
+
+
+def _lit(appearance: Appearance) -> Appearance:
+    """Every colour times the light."""
+    return jax.tree.map(lambda leaf: leaf * appearance.light if leaf.ndim else leaf, appearance)
+
+
+def _band(
+    scene: Scene,
+    here: Plane,
+    camera: Camera,
+    wall: Wall,
+    pose: Pose,
+    look: Appearance,
+    config: ViewConfig,
+    top: int,
+    bottom: int,
+) -> chex.Array:
+    """Rows `top` to `bottom` as packed words: only what can be seen there is computed."""
+    pixel = np.arange(top * config.width, bottom * config.width, dtype=np.int32)
+    i = jnp.asarray(pixel // config.width + (0.5 - 0.5 * config.height), jnp.float32)
+    j = jnp.asarray(pixel % config.width + (0.5 - 0.5 * config.width), jnp.float32)
+    rays = raycast.cast(camera, i, j)
+    if bottom <= config.sky_rows:
+        colour = shade.sky_colour(rays.slope, look)
+    else:
+        floor = shade.ground_colour(rays, ground(scene, here, rays.x, rays.y), here, look)
+        colour = shade.backdrop(rays, wall, floor, look, camera.z, config)
+    if top >= config.cockpit_row:
+        colour = cockpit.draw(colour, i, j, pose.steering_wheel, look, config)
+    speck = shade.hashed(jnp.asarray(pixel), look.seed) * look.noise
+    red, green, blue = (jnp.clip(c + (speck + 0.5), 0.0, 255.0).astype(jnp.uint32) for c in colour)
+    return (red | (green << 8) | (blue << 16)).reshape(bottom - top, config.width)

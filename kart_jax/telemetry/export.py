@@ -1,0 +1,134 @@
+"""Write telemetry as CSV (one kart) or compressed npz (many karts), and read both back.
+
+The CSV has one header line with the channel names and nothing else around the table, so that
+`pandas.read_csv(path).plot(x="step", y=["speed", "lateral_g", "steering"])` works; nan is an empty cell, and
+every number is the shortest decimal that reads back to the same float32. Files are written beside their place
+and moved there when complete: a reader never meets half a file.
+"""
+
+import csv
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from kart_jax.errors import InputError
+from kart_jax.files import replacing
+from kart_jax.telemetry.channels import BY_NAME, CHANNELS
+from kart_jax.telemetry.log import Log
+
+MOST_BYTES = 2_000_000_000  # more does not fit a laptop's memory once parsed
+
+
+def write_csv(path: str | Path, log: Log) -> None:
+    """Write one kart's log as CSV."""
+    whole = [name in BY_NAME and BY_NAME[name].whole for name in log.names]
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as text:
+        text.write(",".join(log.names) + "\n")
+        for row in log.values.astype(np.float32):
+            text.write(",".join(map(_cell, row, whole)) + "\n")
+
+
+def _cell(value: np.float32, whole: bool) -> str:
+    """One cell: empty for nan, an integer for a count, else the shortest decimal of the float32."""
+    if np.isnan(value):
+        return ""
+    return str(int(value)) if whole else np.format_float_positional(value, trim="-")
+
+
+def read_csv(path: str | Path) -> Log:
+    """Read a CSV with a header line; columns may be any, in any order.
+
+    Raises:
+        InputError: one sentence with file, line and value.
+    """
+    rows = csv.reader(io.StringIO(_text(Path(path))))
+    names = tuple(name.strip() for name in next(rows, []))
+    if not names or any(not name or _is_number(name) for name in names):
+        raise InputError(f"{path}: line 1 is not a header; it must name the channels, as in step,time,speed")
+    if len(set(names)) < len(names):
+        raise InputError(f"{path}: line 1 names a channel twice; keep one column of each name")
+    values = [_parse(path, rows.line_num, names, row) for row in rows if row]
+    if not values:
+        raise InputError(f"{path}: holds no rows below the header; record at least one step")
+    return Log(names, np.asarray(values, np.float32), str(path))
+
+
+def _text(path: Path) -> str:
+    """Return the text of the file, or say why it is not one."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a telemetry CSV or npz")
+    if path.stat().st_size > MOST_BYTES:
+        raise InputError(f"{path}: size is over {MOST_BYTES} bytes; split it into parts")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise InputError(f"{path}: is not readable text; give a CSV in UTF-8") from error
+
+
+def _is_number(cell: str) -> bool:
+    """Whether a header cell is a number, so that the header is missing."""
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) -> list[float]:
+    """Numbers of one line."""
+    if len(row) != len(names):
+        raise InputError(f"{path}: line {line} has {len(row)} cells; the header names {len(names)}; repair the line")
+    values = []
+    for name, cell in zip(names, row, strict=True):
+        try:
+            values.append(float(cell) if cell.strip() else float("nan"))
+        except ValueError as error:
+            raise InputError(
+                f"{path}: line {line}: {name} is {cell.strip()[:40]!r}; write a number or leave it empty"
+            ) from error
+    return values
+
+
+def write_npz(path: str | Path, values: np.ndarray, names: tuple[str, ...] | None = None) -> None:
+    """Write a recording (steps, karts, channels) as compressed npz with the arrays values, names, units."""
+    names = tuple(channel.name for channel in CHANNELS) if names is None else names
+    units = [BY_NAME[name].unit if name in BY_NAME else "" for name in names]
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(
+            file, values=np.asarray(values, np.float32), names=np.asarray(names), units=np.asarray(units)
+        )
+
+
+def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Read a recording back: values (steps, karts, channels) float32 and the channel names.
+
+    Raises:
+        InputError: one sentence.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a telemetry npz")
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            values, names = data["values"], tuple(str(name) for name in data["names"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: is not a telemetry npz with the arrays values and names; record it anew") from error
+    if values.ndim != 3 or values.shape[2] != len(names):
+        raise InputError(f"{path}: values has the shape {values.shape}; it must be (steps, karts, {len(names)})")
+    return values.astype(np.float32), names
+
+
+def read(path: str | Path, kart: int = 0) -> Log:
+    """Read the log of one kart from a CSV or, by its ending, an npz.
+
+    Raises:
+        InputError: one sentence.
+    """
+    if Path(path).suffix != ".npz":
+        return read_csv(path)
+    values, names = read_npz(path)
+    if not 0 <= kart < values.shape[1]:
+        raise InputError(f"{path}: kart is {kart}; allowed are 0 to {values.shape[1] - 1}; choose one with --kart")
+    return Log(names, values[:, kart], str(path))

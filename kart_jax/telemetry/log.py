@@ -1,0 +1,47 @@
+"""A `Log`: the telemetry of one kart on the host, as it lies in a file."""
+
+import dataclasses
+
+import numpy as np
+
+from kart_jax.errors import InputError
+from kart_jax.telemetry.channels import NAMES
+
+
+@dataclasses.dataclass(frozen=True)
+class Log:
+    """Rows of telemetry in time order, columns by name."""
+
+    names: tuple[str, ...]
+    values: np.ndarray  # (rows, columns) float32; units as in `channels.CHANNELS`
+    source: str = "this recording"  # what an error message calls it
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        return len(self.values)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the log has this channel."""
+        return name in self.names
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """One channel as (rows,) float64.
+
+        Raises:
+            InputError: the log lacks the channel.
+        """
+        if name not in self.names:
+            raise InputError(
+                f"{self.source}: the channel {name} is missing; it has {', '.join(self.names)}; "
+                "record it with `kart drive --telemetry` or add the column"
+            )
+        return self.values[:, self.names.index(name)].astype(np.float64)
+
+    def rows(self, first: int, last: int) -> "Log":
+        """The rows from `first` up to and without `last`."""
+        return dataclasses.replace(self, values=self.values[first:last])
+
+
+def of_kart(values: np.ndarray, kart: int = 0) -> Log:
+    """The log of one kart from a device recording (steps, karts, channels)."""
+    return Log(NAMES, np.asarray(values[:, kart], np.float32))

@@ -1,0 +1,81 @@
+"""Derived arrays kept on disk, so that a picture is traced once.
+
+A file is named by a hash of what the arrays were derived from and of the code of this room, so a changed
+picture, entry or algorithm never meets an old file. The cache is only ever a shortcut: a damaged file is rebuilt
+and a folder that cannot be written is ignored.
+"""
+
+import functools
+import hashlib
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+
+
+def folder() -> Path | None:
+    """The cache folder: `KART_JAX_CACHE`, else `XDG_CACHE_HOME`/kart_jax, else ~/.cache/kart_jax; None without a home."""
+    if chosen := os.environ.get("KART_JAX_CACHE"):
+        return Path(chosen)
+    if shared := os.environ.get("XDG_CACHE_HOME"):
+        return Path(shared) / "kart_jax"
+    try:
+        return Path.home() / ".cache" / "kart_jax"
+    except RuntimeError:  # no home folder, as in some containers
+        return None
+
+
+@functools.cache
+def code_version() -> bytes:
+    """Hash of the source of this room: arrays made by other code are not ours."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def fetch(content: bytes, build: Callable[[], Arrays]) -> Arrays:
+    """The arrays derived from `content`: read from the cache, or built and written there.
+
+    Args:
+        content: everything that the arrays depend on.
+        build: makes the arrays; its exceptions pass through and leave no file.
+    """
+    place = folder()
+    if place is None:
+        return build()
+    path = place / f"{hashlib.sha256(code_version() + content).hexdigest()[:32]}.npz"
+    arrays = _read(path)
+    if arrays is None:
+        arrays = build()
+        _write(path, arrays)
+    return arrays
+
+
+def _read(path: Path) -> Arrays | None:
+    """The arrays in `path`, or None when it is absent or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
+
+
+def _write(path: Path, arrays: Arrays) -> None:
+    """Write to a temporary file beside `path` and move it there, so that no reader meets half a file."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    except OSError:  # read-only home, full disk: work without a cache
+        return
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    except OSError:
+        Path(temporary).unlink(missing_ok=True)

@@ -1,0 +1,84 @@
+"""A circuit as a polygon whose corners are rounded: what the generator and our own kart circuits are made of.
+
+Host side NumPy. A corner that turns by angle a with radius r uses r tan(|a| / 2) of both edges that meet there.
+"""
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from kart_jax.track.line import Line, resample
+
+STEP = 0.5  # m, between the points of the drawn path before smoothing
+
+
+def turns(vertices: np.ndarray) -> np.ndarray:
+    """Angle (V,) rad, positive left, by which the closed polygon (V, 2) turns at each vertex."""
+    edge = np.roll(vertices, -1, axis=0) - vertices
+    before = np.roll(edge, 1, axis=0)
+    cross = before[:, 0] * edge[:, 1] - before[:, 1] * edge[:, 0]
+    return np.arctan2(cross, (before * edge).sum(axis=1))
+
+
+def straights(vertices: np.ndarray, radii: np.ndarray) -> np.ndarray:
+    """Length (V,) m left straight between the corner at each vertex and the next; negative where they collide."""
+    used = radii * np.tan(np.abs(turns(vertices)) / 2)
+    edge = np.hypot(*(np.roll(vertices, -1, axis=0) - vertices).T)
+    return edge - used - np.roll(used, -1)
+
+
+def rounded(vertices: np.ndarray, radii: np.ndarray, start: float) -> np.ndarray:
+    """Path (M, 2) m along the polygon with rounded corners, points about `STEP` apart.
+
+    Args:
+        vertices: (V, 2) m in driving order.
+        radii: (V,) m.
+        start: 0..1, where on the straight from the last vertex to the first one the path begins.
+    """
+    angle = turns(vertices)
+    used = radii * np.tan(np.abs(angle) / 2)
+    edge = np.roll(vertices, -1, axis=0) - vertices
+    unit = edge / np.hypot(edge[:, 0], edge[:, 1])[:, None]
+    arrive = np.roll(unit, 1, axis=0)
+    entry, leave = vertices - arrive * used[:, None], vertices + unit * used[:, None]
+    first = leave[-1] + start * (entry[0] - leave[-1])
+    pieces, here = [], first
+    for k, turn in enumerate(angle):
+        pieces += [_straight(here, entry[k]), _arc(entry[k], arrive[k], radii[k], turn)]
+        here = leave[k]
+    pieces.append(_straight(here, first))
+    return np.concatenate(pieces)
+
+
+def _straight(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Points from `a` up to but without `b`."""
+    count = max(1, round(float(np.hypot(*(b - a))) / STEP))
+    return a + (b - a) * (np.arange(count) / count)[:, None]
+
+
+def _arc(entry: np.ndarray, tangent: np.ndarray, radius: float, turn: float) -> np.ndarray:
+    """Points of the arc from `entry` that turns by `turn`, without its end."""
+    count = max(2, round(radius * abs(turn) / STEP))
+    phi = np.arange(count) / count * abs(turn)
+    normal = np.array([-tangent[1], tangent[0]]) * np.sign(turn)
+    return entry + radius * (np.sin(phi)[:, None] * tangent + (1 - np.cos(phi))[:, None] * normal)
+
+
+def soften(path: np.ndarray, blend: float, half_left: float, half_right: float) -> Line:
+    """Turn a path of straights and arcs into a `Line` whose curvature changes over about 2 `blend` metres.
+
+    A Gaussian of width `blend` along the path widens a bend of radius r by blend² / (2 r) towards its inside.
+
+    Args:
+        path: (M, 2) m, closed, first point on the start line.
+        blend: m, standard deviation of the Gaussian.
+        half_left: m, half-width on the left.
+        half_right: m, half-width on the right.
+    """
+    closed = np.vstack([path, path[:1]])
+    s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
+    count = round(s[-1] / STEP)
+    at = np.arange(count) * (s[-1] / count)
+    even = np.column_stack([np.interp(at, s, closed[:, 0]), np.interp(at, s, closed[:, 1])])
+    smooth = gaussian_filter1d(even, blend / STEP, axis=0, mode="wrap")
+    half = np.ones(count)
+    return resample(smooth[::2], half_left * half[::2], half_right * half[::2])

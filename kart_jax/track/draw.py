@@ -1,0 +1,137 @@
+"""From a `Line` to a picture and its entry in `checkpoints.json`; the inverse of tracing.
+
+Host side. A pixel's grey is how much of it the track covers, taken from the signed distance e of its middle to the
+nearer edge of the asphalt: coverage = 1/2 - e / pixel between 0 and 1. The edge so lies between two pixels to a few
+hundredths of a pixel, as when a finer picture is averaged.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from scipy.spatial import cKDTree
+
+from kart_jax.errors import InputError
+from kart_jax.files import replacing
+from kart_jax.track import checkpoints
+from kart_jax.track.line import Line, resample
+
+MARGIN = 12.0  # m of white around the track
+GATE_STEP = 50.0  # m between gates, about
+FINE = 0.25  # m between centre-line samples while painting
+GREYS = 15  # grey steps; sixteen values keep the file small
+MOST_PIXELS = 40_000_000
+
+
+def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple[Image.Image, dict[str, Any]]:
+    """Paint a circuit, black on white with smooth edges, north up.
+
+    Args:
+        line: the circuit.
+        metres_per_pixel: side of a pixel in m.
+        title: one line for lists and previews.
+
+    Returns:
+        The greyscale picture and its entry for `checkpoints.json`.
+
+    Raises:
+        InputError: the picture would be too large.
+    """
+    reach = MARGIN + float(max(line.half_left.max(), line.half_right.max()))
+    low = np.array([line.x.min(), line.y.min()]) - reach
+    size = np.array([line.x.max(), line.y.max()]) + reach - low
+    width, height = np.ceil(size / metres_per_pixel).astype(int).tolist()
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"metres_per_pixel is {metres_per_pixel:g}, which makes a picture of {width} x {height} pixels; at most "
+            f"{MOST_PIXELS // 10**6} million are allowed; give a larger value"
+        )
+    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
+    middles = checkpoints.to_world(np.column_stack([columns.ravel(), rows.ravel()]), metres_per_pixel, height) + low
+    covered = _coverage(line, middles, metres_per_pixel).reshape(height, width)
+    grey = np.round((1.0 - covered) * GREYS) * (255 // GREYS)
+    return Image.fromarray(grey.astype(np.uint8)), _entry(line, low, metres_per_pixel, height, title)
+
+
+def save(
+    line: Line, name: str, folder: str | Path, metres_per_pixel: float, title: str = "", replace: bool = False
+) -> Path:
+    """Write `<name>.png` and its entry in the folder's `checkpoints.json`; neither is ever left half-written.
+
+    Args:
+        line: the circuit.
+        name: letters, digits, `_` and `-`.
+        folder: made when it does not exist.
+        metres_per_pixel: side of a pixel in m.
+        title: one line for lists and previews.
+        replace: whether a track of this name may be overwritten.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        InputError: the name is not allowed or taken, the scale is out of range, or the folder's JSON is damaged.
+    """
+    picture, index = Path(folder) / f"{name}.png", Path(folder) / checkpoints.FILE_NAME
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise InputError(f"name is {name!r}; allowed are up to 64 letters, digits, _ and -; give for example my_track")
+    least, most = checkpoints.SCALES
+    if not least <= metres_per_pixel <= most:
+        raise InputError(f"metres_per_pixel is {metres_per_pixel:g}; allowed are {least:g} to {most:g}; 0.25 suits karts")
+    if index.exists():
+        checkpoints.read(index)
+    entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
+    if not replace and (name in entries or picture.exists()):
+        raise InputError(f"{picture}: there is a track of this name; give another name, or say that it may be replaced")
+    image, entry = rasterise(line, metres_per_pixel, title)
+    entries[name] = entry
+    with replacing(picture) as part:
+        image.save(part, format="PNG", optimize=True)
+        with replacing(index) as text:
+            text.write_text(_json(entries), encoding="utf-8")
+    return picture
+
+
+def _coverage(line: Line, points: np.ndarray, pixel: float) -> np.ndarray:
+    """How much of the pixel around each point (M, 2) m is track, (M,) from 0 to 1."""
+    spots = np.column_stack([line.x, line.y])
+    fine = resample(spots, line.half_left, line.half_right, FINE)
+    reach = float(max(fine.half_left.max(), fine.half_right.max())) + 2 * pixel
+    distance, index = cKDTree(np.column_stack([fine.x, fine.y])).query(points, distance_upper_bound=reach)
+    near = np.isfinite(distance)
+    i = index[near]
+    step = points[near] - np.column_stack([fine.x[i], fine.y[i]])
+    offset = np.cos(fine.heading[i]) * step[:, 1] - np.sin(fine.heading[i]) * step[:, 0]
+    edge = np.abs(offset) - np.where(offset > 0, fine.half_left[i], fine.half_right[i])
+    covered = np.zeros(len(points))
+    covered[near] = np.clip(0.5 - edge / pixel, 0.0, 1.0)
+    return covered
+
+
+def _entry(line: Line, low: np.ndarray, metres_per_pixel: float, height: int, title: str) -> dict[str, Any]:
+    """The fields of `checkpoints.json` for a picture whose south-west corner lies at `low`."""
+    count = max(4, round(line.length / GATE_STEP))
+    at = np.round(np.arange(count) / count * line.count).astype(int)
+    points = np.column_stack([line.x[at], line.y[at]]) - low
+    pixels = np.round(checkpoints.to_pixel(points, metres_per_pixel, height)).astype(int).tolist()
+    area = float((line.x * np.roll(line.y, -1) - np.roll(line.x, -1) * line.y).sum())
+    entry = {
+        "metres_per_pixel": metres_per_pixel,
+        "direction": "clockwise" if area < 0 else "counterclockwise",
+        "start": pixels[0],
+        "gates": pixels[1:],
+        "sectors": [pixels[round(count / 3)], pixels[round(2 * count / 3)]],
+    }
+    return entry | ({"title": title} if title else {})
+
+
+def _json(entries: dict[str, Any]) -> str:
+    """Write the entries with one field per line, so that people can read and edit them."""
+    blocks = []
+    for name, entry in entries.items():
+        fields = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items())
+        blocks.append(f"  {json.dumps(name)}: {{\n{fields}\n  }}")
+    return "{\n" + ",\n".join(blocks) + "\n}\n"

@@ -1,0 +1,200 @@
+"""Read a centre line from a CSV in the public `# x_m,y_m,w_tr_right_m,w_tr_left_m` form.
+
+Host side NumPy. GPS traces are noisy and unevenly spaced, and their second derivative is useless as it stands.
+`smooth` fits the closed curve p(s) that minimises
+
+    sum_i w_i |p(s_i) - d_i|² + (c / 2 pi)^6 ∫ |p'''|² ds
+
+over the points d_i, w_i being the metres of track that a point stands for: a third-derivative (Whittaker)
+smoother, which halves waves of length c and leaves straights and circles alone. Curvature then varies smoothly.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+from scipy.sparse.linalg import spsolve
+
+from kart_jax.errors import InputError
+from kart_jax.track import clearance
+from kart_jax.track.line import Line, resample
+
+FIELDS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
+CUT = 20.0  # m, wavelength of the bends that smoothing halves
+SPACING = 1.0  # m, between the samples of the result
+MOST_BYTES = 8_000_000  # a 25 km circuit at 0.1 m steps
+MOST_POINTS = 100_000
+LEAST_POINTS = 8
+LENGTHS = (100.0, 30_000.0)  # m, circuits that are read
+WIDEST = 50.0  # m, half-width
+LONGEST_STEP = 500.0  # m, between neighbouring points: a longer one is a gap or a wrong unit
+HEAVIEST = 8.0  # m, most that one point may stand for, so that the ends of a long gap do not outweigh a bend
+
+
+def read_csv(path: str | Path) -> Line:
+    """Read a closed centre line with widths.
+
+    Args:
+        path: text file with four comma-separated columns in metres, in driving order; lines that start with `#` and
+            one line of column names are skipped; the first point, on the start line, may be repeated at the end.
+
+    Returns:
+        The smoothed circuit at `SPACING`.
+
+    Raises:
+        InputError: one sentence with file, line, value and remedy.
+    """
+    path = Path(path)
+    table = _drop_repeats(_parse(path, _text(path)))
+    steps = np.hypot(*np.diff(np.vstack([table, table[:1]])[:, :2], axis=0).T)
+    _check_size(path, len(table), steps)
+    centre = smooth(table[:, :2])
+    half = _widths_along(table, steps, len(centre))
+    line = resample(centre, half[:, 1], half[:, 0], SPACING)
+    _check_shape(path, line)
+    return line
+
+
+def smooth(points: np.ndarray, cut: float = CUT, spacing: float = SPACING, rounds: int = 3) -> np.ndarray:
+    """Fit a smooth closed curve to points (M, 2) m in driving order; see the module docstring.
+
+    Args:
+        points: (M, 2) m, unevenly spaced, not repeated at the end.
+        cut: m, wavelength c at which a wave is halved.
+        spacing: m, wanted distance between the points of the result.
+        rounds: how often the places s_i of the points are measured again on the curve.
+
+    Returns:
+        (K, 2) m, nearly evenly spaced; point 0 belongs to the first point given.
+    """
+    closed = np.vstack([points, points[:1]])
+    s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
+    stands_for = np.minimum((np.roll(np.diff(s), 1) + np.diff(s)) / 2, HEAVIEST)
+    for _ in range(rounds):
+        count = max(LEAST_POINTS, round(s[-1] / spacing))
+        step = s[-1] / count
+        place = s[:-1] / step
+        low = np.floor(place).astype(int)
+        part = place - low
+        rows = np.arange(len(points))
+        pick = sparse.csr_matrix(
+            (np.r_[1 - part, part], (np.r_[rows, rows], np.r_[low % count, (low + 1) % count])),
+            shape=(len(points), count),
+        )
+        third = _third_derivative(count, step)
+        system = pick.T @ sparse.diags(stands_for) @ pick + (cut / (2 * np.pi)) ** 6 * step * (third.T @ third)
+        curve = np.column_stack([spsolve(system.tocsc(), pick.T @ (stands_for * points[:, k])) for k in range(2)])
+        run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(np.vstack([curve, curve[:1]]), axis=0).T))])
+        s = np.interp(np.append(place, count), np.arange(count + 1), run)
+    return curve
+
+
+def _third_derivative(count: int, step: float) -> sparse.csr_matrix:
+    """Third difference of a periodic row of `count` values `step` metres apart, per m³."""
+    ahead = sparse.csr_matrix((np.ones(count), (np.arange(count), (np.arange(count) + 1) % count)))
+    first = (ahead - sparse.identity(count, format="csr")) / step
+    return first @ first @ first
+
+
+def _widths_along(table: np.ndarray, steps: np.ndarray, count: int) -> np.ndarray:
+    """Right and left half-width (count, 2) m at evenly spaced places along the points."""
+    s = np.concatenate([[0.0], np.cumsum(steps)])
+    at = np.arange(count) / count * s[-1]
+    closed = np.vstack([table, table[:1]])
+    return np.column_stack([np.interp(at, s, closed[:, 2]), np.interp(at, s, closed[:, 3])])
+
+
+def _text(path: Path) -> str:
+    """Return the file's text, or say why it cannot be a centre line."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a CSV with the columns {','.join(FIELDS)}")
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise InputError(f"{path}: size is {size} bytes; at most {MOST_BYTES} are read; keep a point every 1 to 5 m")
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text:
+        raise InputError(f"{path}: is not text; give a CSV with the columns {','.join(FIELDS)}")
+    return text
+
+
+def _parse(path: Path, text: str) -> np.ndarray:
+    """Return the numbers (M, 4) of the file, checked one by one."""
+    rows: list[list[float]] = []
+    for number, raw in enumerate(text.splitlines(), start=1):
+        words = [word.strip() for word in raw.split("#", 1)[0].split(",")]
+        if words == [""]:
+            continue
+        if not rows and words[0].lower() in ("x_m", "x"):
+            continue
+        if len(words) != len(FIELDS):
+            raise InputError(
+                f"{path}: line {number} has {len(words)} columns; exactly {len(FIELDS)} are needed: {','.join(FIELDS)}"
+            )
+        rows.append([_number(path, number, *pair) for pair in zip(FIELDS, words, strict=True)])
+        if len(rows) > MOST_POINTS:
+            raise InputError(f"{path}: has more than {MOST_POINTS} points; keep a point every 1 to 5 m")
+    return np.array(rows, float).reshape(-1, len(FIELDS))
+
+
+def _number(path: Path, number: int, field: str, word: str) -> float:
+    """Return one checked value."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value) or abs(value) > 1e7:
+        raise InputError(f"{path}: line {number}: {field} is {word[:30]!r}; a number in metres is needed; correct it")
+    if field.startswith("w_") and not 0.0 < value <= WIDEST:
+        raise InputError(
+            f"{path}: line {number}: {field} is {value:g}; allowed are half-widths above 0 and up to {WIDEST:g} m; "
+            "give the distance from the centre line to the edge"
+        )
+    return value
+
+
+def _drop_repeats(table: np.ndarray) -> np.ndarray:
+    """Drop points that repeat the one before, and a last point that repeats the first."""
+    if len(table) < 2:
+        return table
+    moved = np.hypot(*(table[:, :2] - np.roll(table[:, :2], 1, axis=0)).T) > 1e-3
+    if not moved[0]:  # the last point closes the circuit on the first: keep the first, drop the last
+        moved[0], moved[-1] = True, False
+    return table[moved]
+
+
+def _check_size(path: Path, count: int, steps: np.ndarray) -> None:
+    """Refuse files that cannot be a circuit: too few points, too short or long, with a jump."""
+    if count < LEAST_POINTS:
+        raise InputError(f"{path}: has {count} different points; at least {LEAST_POINTS} are needed; add points")
+    length = float(steps.sum())
+    if not LENGTHS[0] <= length <= LENGTHS[1]:
+        raise InputError(
+            f"{path}: the lap is {length:.0f} m long; allowed are {LENGTHS[0]:.0f} to {LENGTHS[1]:.0f} m; "
+            "check that x_m and y_m are in metres"
+        )
+    worst = int(np.argmax(steps))
+    if steps[worst] > min(LONGEST_STEP, length / 4):
+        raise InputError(
+            f"{path}: point {worst + 1} lies {steps[worst]:.0f} m before the next one; allowed are "
+            f"{min(LONGEST_STEP, length / 4):.0f} m; close the gap, the last point must lead back to the first"
+        )
+
+
+def _check_shape(path: Path, line: Line) -> None:
+    """Refuse a circuit that crosses or touches itself, or is wider than its bends."""
+    room, at = clearance.gap(line, 1.0)
+    if room < 0.0:
+        raise InputError(
+            f"{path}: the track crosses or touches itself near x_m {line.x[at]:.0f}, y_m {line.y[at]:.0f} "
+            f"(overlap {-room:.1f} m); separate the two parts or give smaller widths"
+        )
+    inner = np.where(line.curvature > 0, line.half_left, line.half_right) * np.abs(line.curvature)
+    worst = int(np.argmax(inner))
+    if inner[worst] >= 0.95:
+        raise InputError(
+            f"{path}: the bend near x_m {line.x[worst]:.0f}, y_m {line.y[worst]:.0f} has a radius of "
+            f"{1 / abs(line.curvature[worst]):.1f} m, less than the half-width there; widen the bend or narrow the track"
+        )

@@ -1,0 +1,158 @@
+"""Load circuits by name or file: shipped tracks, pictures, centre-line CSVs, lists of them."""
+
+import dataclasses
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+from kart_jax.errors import InputError
+from kart_jax.track import cache, checkpoints, field, image, importers, marks, trace
+from kart_jax.track.line import Line
+from kart_jax.track.stack import stack
+from kart_jax.track.types import Tracks
+
+SUFFIXES = (".png", ".csv")
+LARGEST_FILE = 64_000_000  # bytes
+
+Source = str | os.PathLike[str] | Line
+
+
+@dataclasses.dataclass(frozen=True)
+class Circuit:
+    """One circuit on the host, before it becomes device arrays."""
+
+    name: str
+    line: Line
+    gates: np.ndarray  # (G,) m, ascending arc lengths, first 0
+    sectors: np.ndarray  # (3,) m, ascending, first 0
+
+
+def folders() -> list[Path]:
+    """Folders with tracks, first found first: `tracks/` here, in the checkout, in the installed package."""
+    package = Path(__file__).resolve().parents[1]
+    places = [Path.cwd() / "tracks", package.parent / "tracks", package / "_tracks"]
+    found = [place.resolve() for place in places if (place / checkpoints.FILE_NAME).is_file()]
+    return list(dict.fromkeys(found))
+
+
+def names() -> list[str]:
+    """Names that `load` knows without a path: every entry with its picture in `folders`, in the order of the files."""
+    return list(dict.fromkeys(name for name, _ in _named()))
+
+
+def _named() -> Iterator[tuple[str, Path]]:
+    """Every track with a name and its picture."""
+    for place in folders():
+        for name in checkpoints.read(place / checkpoints.FILE_NAME):
+            if (place / f"{name}.png").is_file():
+                yield name, place / f"{name}.png"
+
+
+def find(source: str | os.PathLike[str]) -> Path:
+    """The file of a track: a name with or without .png, or the path of a PNG or a CSV.
+
+    A bare name is looked up in `folders` first, so a stray circuit.png in the working folder hides nothing.
+
+    Raises:
+        InputError: there is no such track or file.
+    """
+    path = Path(source)
+    name = path.stem if path.suffix.lower() == ".png" else path.name
+    if path.parent == Path() and path.suffix.lower() != ".csv":
+        for place in folders():
+            if (place / f"{name}.png").is_file():
+                return place / f"{name}.png"
+    if path.suffix.lower() in SUFFIXES and path.is_file():
+        return path
+    if path.exists():
+        raise InputError(f"{path}: is not a track; give a shipped name, a .png picture or a .csv centre line")
+    known = names()
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean {close[0]}?" if close else "choose one, or give the path of a .png or .csv"
+    raise InputError(f'track is "{os.fspath(source)}", which does not exist; known are {", ".join(known)}: {hint}')
+
+
+def circuit(source: Source) -> Circuit:
+    """One circuit on the host: centre line, gates and sectors of a name, file or `Line`.
+
+    Raises:
+        InputError: the track is unknown, or its file or entry is bad.
+    """
+    if isinstance(source, Line):
+        return Circuit("line", source, field.default_gates(source), field.default_sectors(source))
+    path = find(source)
+    return _circuit(path.stem, _arrays(path))
+
+
+def load(source: Source | Sequence[Source]) -> Tracks:
+    """Device arrays of one circuit or of several, stacked in the order given.
+
+    Args:
+        source: a shipped name ("circuit" or "circuit.png"), the path of a PNG with its entry in the
+            checkpoints.json beside it, the path of a centre-line CSV, a `Line`, or a sequence of those.
+
+    Raises:
+        InputError: a track is unknown, or its file or entry is bad.
+    """
+    if isinstance(source, str | os.PathLike | Line):
+        return _tracks(source)
+    return stack([_tracks(one) for one in source])
+
+
+def _tracks(source: Source) -> Tracks:
+    """Device arrays (T = 1) of one circuit."""
+    if isinstance(source, Line):
+        return field.build(source)
+    arrays = _arrays(find(source))
+    parts = {name: jnp.asarray(arrays[f"tracks.{name}"]) for name in _fields(Tracks) if name != "cell_size"}
+    return Tracks(cell_size=field.CELL, **parts)
+
+
+def _fields(kind: type) -> list[str]:
+    """Names of the fields of a dataclass."""
+    return [one.name for one in dataclasses.fields(kind)]
+
+
+def _circuit(name: str, arrays: cache.Arrays) -> Circuit:
+    """The host side of the cached arrays."""
+    parts = {one: arrays[f"line.{one}"] for one in _fields(Line)}
+    line = Line(**{**parts, "length": float(parts["length"])})
+    return Circuit(name, line, arrays["gates"], arrays["sectors"])
+
+
+def _arrays(path: Path) -> cache.Arrays:
+    """Everything derived from the file at `path`, by way of the cache."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST_FILE:
+            raise InputError(f"{path}: the file has {size} bytes; at most {LARGEST_FILE} are allowed, so scale it down")
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); check its name and rights") from None
+    if path.suffix.lower() == ".csv":
+        return cache.fetch(b"csv" + content, lambda: _derive(importers.read_csv(path), None, None))
+    entry = checkpoints.read_entry(path)
+    facts = repr(dataclasses.replace(entry, where="")).encode()
+    return cache.fetch(b"png" + facts + content, lambda: _derive_picture(path, entry))
+
+
+def _derive_picture(path: Path, entry: checkpoints.Entry) -> cache.Arrays:
+    """Trace a picture and derive its arrays."""
+    coverage = image.read(path)
+    height = coverage.shape[0]
+    line = marks.orient(trace.trace(coverage, entry.metres_per_pixel, str(path)), entry, height)
+    return _derive(line, marks.gates(entry, line, height), marks.sectors(entry, line, height))
+
+
+def _derive(line: Line, gates: np.ndarray | None, sectors: np.ndarray | None) -> cache.Arrays:
+    """The arrays of one circuit as the cache keeps them."""
+    gates = field.default_gates(line) if gates is None else gates
+    sectors = field.default_sectors(line) if sectors is None else sectors
+    tracks = field.build(line, gates, sectors)
+    arrays = {f"tracks.{name}": np.asarray(getattr(tracks, name)) for name in _fields(Tracks)}
+    arrays |= {f"line.{name}": np.asarray(getattr(line, name)) for name in _fields(Line)}
+    return arrays | {"gates": gates, "sectors": sectors}

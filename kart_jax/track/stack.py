@@ -1,0 +1,59 @@
+"""Join circuits into one stack by padding their arrays to common shapes."""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+
+from kart_jax.errors import InputError
+from kart_jax.track.types import Tracks
+
+LARGEST_INDEX = 2**31 - 1  # the look-ups flatten (track, row, column) into one int32
+
+
+def stack(circuits: Sequence[Tracks]) -> Tracks:
+    """Join stacks of circuits along their leading axis; a circuit answers every query as it does alone.
+
+    Samples are padded with their row 0, cells with 0, gates with inf; `count`, `extent` and `gate_count`
+    say how much is in use.
+
+    Raises:
+        InputError: nothing to stack, different cell sizes, or more cells than an int32 can number.
+    """
+    if not circuits:
+        raise InputError("the list of tracks is empty; name at least one track")
+    if len(circuits) == 1:
+        return circuits[0]
+    sizes = sorted({c.cell_size for c in circuits})
+    if len(sizes) > 1:
+        raise InputError(f"the tracks have cell sizes {sizes} m; build every track of a stack with the same cell_size")
+    samples = _join([np.asarray(c.samples) for c in circuits])
+    counts = np.concatenate([np.asarray(c.count) for c in circuits])
+    for rows, count in zip(samples, counts, strict=True):
+        rows[count:] = rows[0]
+    joined = {
+        name: _join([np.asarray(getattr(c, name)) for c in circuits], fill)
+        for name, fill in (
+            ("spacing", 0), ("length", 0), ("cells", 0), ("origin", 0), ("extent", 0), ("gates", np.inf),
+            ("gate_count", 0), ("sectors", 0), ("grid_s", 0), ("grid_n", 0),
+        )
+    }  # fmt: skip
+    arrays = {name: jnp.asarray(array) for name, array in joined.items()}
+    return Tracks(samples=jnp.asarray(samples), count=jnp.asarray(counts), cell_size=sizes[0], **arrays)
+
+
+def _join(parts: list[np.ndarray], fill: float = 0) -> np.ndarray:
+    """Concatenate along axis 0 after padding the other axes at their ends with `fill`."""
+    shape = np.max([part.shape[1:] for part in parts], axis=0).astype(int) if parts[0].ndim > 1 else ()
+    total = sum(len(part) for part in parts)
+    if total * int(np.prod(shape)) > LARGEST_INDEX:
+        raise InputError(
+            f"the stack of {total} tracks has arrays of {' x '.join(map(str, shape))} each, more than 2^31 numbers in "
+            "all; use fewer tracks, or do not mix thousands of small tracks with a very large one"
+        )
+    whole = np.full((total, *shape), fill, parts[0].dtype)
+    row = 0
+    for part in parts:
+        whole[(slice(row, row + len(part)), *map(slice, part.shape[1:]))] = part
+        row += len(part)
+    return whole

@@ -1,0 +1,219 @@
+"""Checkpoints of a run: the whole train state and the host's counters, by Orbax; the only file that knows Orbax.
+
+One checkpoint holds two parts: `driver` (network and reward scale, all that another track or `kart eval` needs) and
+`rest` (optimiser, karts, keys, counters). Beside them stand the host's `Progress` and, per part, its layout and the
+SHA-256 of its bytes, so that a foreign, older, truncated or altered checkpoint is known for what it is before use.
+Orbax writes into a temporary folder and renames it, so a kill in the middle leaves the earlier checkpoints whole.
+"""
+
+import dataclasses
+import hashlib
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import chex
+import jax
+import numpy as np
+from flax import nnx, struct
+from orbax.checkpoint import v1 as ocp
+
+from kart_jax.errors import InputError
+from train.progress import Progress, from_json
+from train.return_scale import ReturnScale
+from train.state import TrainState
+
+FORMAT = "kart_jax train state 1"
+KEEP_LATEST = 3
+T = TypeVar("T")
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step of every save
+
+
+@struct.dataclass
+class Driver:
+    """The part of a train state that drives."""
+
+    params: nnx.State  # of the network
+    scale: ReturnScale  # in whose units the critic counts
+
+
+def _leaf(leaf: chex.Array) -> np.ndarray:
+    """A leaf as plain numbers on the host; typed keys give their words."""
+    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        leaf = jax.random.key_data(leaf)
+    return np.asarray(leaf)
+
+
+def layout(tree: Any) -> str:
+    """SHA-256 of the names, shapes and types of a tree of arrays (or of their abstract values)."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}\n".encode())
+    return digest.hexdigest()
+
+
+def content(tree: Any) -> str:
+    """SHA-256 of the bytes of a tree of arrays."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(tree):
+        digest.update(np.ascontiguousarray(_leaf(leaf)).tobytes())
+    return digest.hexdigest()
+
+
+def parts(state: TrainState) -> dict[str, Any]:
+    """Split a state into the parts that are saved."""
+    return {"driver": Driver(state.params, state.scale), "rest": state.replace(params=None, scale=None)}
+
+
+class Checkpoints:
+    """The `checkpoints` folder of a run, open for writing."""
+
+    def __init__(self, directory: Path):
+        """Open or create; keeps the latest three and the one with the best score."""
+        policies = ocp.training.preservation_policies
+        best = policies.BestN(get_metric_fn=lambda metrics: metrics["score"], n=1)
+        self._orbax = ocp.training.Checkpointer(
+            directory.resolve(),
+            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEEP_LATEST), best]),
+            cleanup_tmp_directories=True,
+        )
+
+    def save(self, steps: int, state: TrainState, progress: Progress) -> None:
+        """Write a checkpoint after `steps` environment steps; the score is the mean return of recent episodes.
+
+        The call returns when the files are complete: the next update reuses the state's memory, which on a CPU the
+        writer would still be reading.
+        """
+        saved = parts(state)
+        about = {name: {"layout": layout(part), "content": content(part)} for name, part in saved.items()}
+        score = progress.mean_return if np.isfinite(progress.mean_return) else -1e30
+        self._orbax.save_checkpointables(
+            steps,
+            saved,
+            force=True,
+            overwrite=True,
+            metrics={"score": score},
+            custom_metadata={"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)},
+        )
+
+    def close(self) -> None:
+        """Finish."""
+        self._orbax.close()
+
+
+def _numbered(directory: Path) -> dict[int, Path]:
+    """Checkpoint folders by step; unfinished ones have other names."""
+    if not directory.is_dir():
+        return {}
+    return {int(path.name): path for path in directory.iterdir() if path.name.isdigit() and path.is_dir()}
+
+
+def find(place: Path) -> list[Path]:
+    """Checkpoints to try, best choice first.
+
+    Args:
+        place: a run folder, its `checkpoints`, or one checkpoint.
+
+    Returns:
+        That checkpoint (or the latest) and the older ones of the same run behind it, newest first. InputError when
+        there is none.
+    """
+    if place.name.isdigit() and place.parent.name == "checkpoints":
+        directory, latest = place.parent, int(place.name)
+    else:
+        directory, latest = (place if place.name == "checkpoints" else place / "checkpoints"), 2**63
+    found = _numbered(directory)
+    if latest != 2**63 and latest not in found:
+        raise InputError(f"{place}: there is no such checkpoint; {directory} holds {sorted(found) or 'none'}")
+    chosen = [found[step] for step in sorted(found, reverse=True) if step <= latest]
+    if not chosen:
+        raise InputError(f"{place}: holds no checkpoint; give a run folder, or one folder in its checkpoints")
+    return chosen
+
+
+def best_first(place: Path) -> list[Path]:
+    """Like `find`, but a run's checkpoints ordered by score, the best first."""
+    if place.name.isdigit():
+        return find(place)
+    return sorted(find(place), key=_score, reverse=True)
+
+
+def _score(path: Path) -> float:
+    """Score of a checkpoint; the lowest when it cannot be read."""
+    try:
+        with ocp.training.Checkpointer(path.parent.resolve()) as orbax:
+            metrics = orbax.metadata(int(path.name)).metrics
+        return float(metrics["score"]) if isinstance(metrics, dict) else -np.inf
+    except Exception:  # whatever a damaged file raises: it is refused, with its reason, when it is read
+        return -np.inf
+
+
+def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
+    """Read parts of one checkpoint into the layout of `wanted`; InputError says what is wrong with it."""
+    try:
+        with ocp.training.Checkpointer(path.parent.resolve()) as orbax:
+            about = orbax.metadata(int(path.name)).custom_metadata
+            if not isinstance(about, dict) or about.get("format") != FORMAT:
+                raise InputError(f"{path}: is not a checkpoint of this version of kart_jax; give another one")
+            for name, part in wanted.items():
+                if about["parts"][name]["layout"] != layout(part):
+                    raise InputError(
+                        f"{path}: its {name} has another layout than this run asks for; use the same --frame-stack, "
+                        f"--telemetry-only and --vector-envs as the run that wrote it"
+                    )
+            abstract = jax.tree.map(_abstract, wanted)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = orbax.load_checkpointables(int(path.name), abstract)
+            progress = from_json(about["progress"])
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file may raise anything inside Orbax and TensorStore
+        raise InputError(f"{path}: is damaged and cannot be read ({type(error).__name__}); use another") from error
+    for name, part in found.items():
+        if content(part) != about["parts"][name]["content"]:
+            raise InputError(f"{path}: is damaged, the numbers of its {name} do not match their checksum; use another")
+    return found, progress
+
+
+def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
+    """Shape and type of a leaf, to be placed on the default device."""
+    where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
+
+
+def _first_readable(paths: list[Path], read: Callable[[Path], T], warn: Callable[[str], None]) -> T:
+    """Read the first checkpoint that is good; warn of each bad one, InputError with the first reason if none is."""
+    reasons: list[str] = []
+    for path in paths:
+        try:
+            return read(path)
+        except InputError as error:
+            reasons.append(str(error))
+            if path != paths[-1]:
+                warn(f"{error}; trying the one before")
+    raise InputError(reasons[0])
+
+
+def restore(place: Path, like: TrainState, warn: Callable[[str], None]) -> tuple[TrainState, Progress]:
+    """Read the whole state of a run.
+
+    Args:
+        place: run folder or checkpoint; a damaged one is passed over for the one before it.
+        like: a state of the same layout, for instance a fresh one.
+        warn: told of each checkpoint that is refused, in one sentence.
+
+    Returns:
+        The state and the host's counters. InputError when no checkpoint is good.
+    """
+    found, progress = _first_readable(find(place), lambda path: _read(path, parts(like)), warn)
+    driver: Driver = found["driver"]
+    return found["rest"].replace(params=driver.params, scale=driver.scale), progress
+
+
+def restore_driver(paths: list[Path], like: Driver, warn: Callable[[str], None]) -> Driver:
+    """Read network and reward scale from the first good checkpoint of `paths`; errors as in `restore`."""
+    return _first_readable(paths, lambda path: _read(path, {"driver": like})[0]["driver"], warn)

@@ -1,0 +1,215 @@
+"""What a training run is asked to do, what it will do, and how the one follows from the other.
+
+`TrainConfig` is the request: the flags of `kart train`. A field left at None means "choose for me", so that a resumed
+run can tell a given flag from an absent one. `resolve` answers with `Settings`: every number fixed, written to the
+run's `config.json`. The numbers of the algorithm are a `PPOConfig`, chosen by profile and machine in `profiles.py`.
+"""
+
+import dataclasses
+import json
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from kart_jax.errors import InputError
+
+ProfileName = Literal["conservative", "aggressive"]
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """Train a driver from the 84x84 view and the telemetry with PPO."""
+
+    track_name: tuple[str, ...] | None = None
+    """Circuits to train on: shipped names, PNG or CSV files; several share one run. Not given: circuit.png."""
+    timesteps: int | None = None
+    """Environment steps of the whole run, over all karts. Not given: what the machine manages in a sensible time."""
+    vector_envs: int | None = None
+    """Karts driven at once. Not given: 64 on a CPU, 2048 on a GPU."""
+    save_name: str | None = None
+    """Folder of the run under `runs_dir`. Not given: the first track's name and a number."""
+    learning_rate: float | None = None
+    """Adam's step size at the start of the run. Not given: from the profile."""
+    ent_coef: float | None = None
+    """Weight of the entropy bonus. Not given: from the profile."""
+    resume_from: str | None = None
+    """Run folder, run name or one checkpoint to go on from; on another track or kart its driver is the start."""
+    checkpoint_freq: int | None = None
+    """Environment steps between checkpoints. Not given: a tenth of the run."""
+    profile: ProfileName | None = None
+    """conservative = small steps and little entropy; aggressive = larger ones. Not given: conservative."""
+    kart: str | None = None
+    """Kart class, see `kart drive --help`. Not given: rental_gx270."""
+    frame_stack: int | None = None
+    """Frames stacked in the view. Not given: 1 on a CPU, 4 on a GPU."""
+    telemetry_only: bool | None = None
+    """Train on the nine telemetry values alone, without rendering: quick experiments. Not given: false."""
+    seed: int | None = None
+    """Seed of network, starts and exploration. Not given: 0."""
+    rollout_steps: int | None = None
+    """Steps each kart drives between two updates."""
+    epochs: int | None = None
+    """Passes over each roll-out."""
+    minibatch_size: int | None = None
+    """Samples per gradient step."""
+    gamma: float | None = None
+    """Discount per step, at 25 steps per second."""
+    runs_dir: str = "runs"
+    """Folder that holds the runs."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no run can use; the rest is checked by `Settings`."""
+        if self.track_name is not None and not self.track_name:
+            raise InputError("--track-name is empty; give at least one circuit, for example circuit.png")
+        name = self.save_name
+        if name is not None and (not name or "/" in name or "\\" in name or name.startswith(".")):
+            raise InputError(f"--save-name is {name!r}; allowed is a plain folder name without slashes; choose another")
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig:
+    """Numbers of the algorithm; hashable, so that it may be a static argument of `jax.jit`."""
+
+    vector_envs: int
+    """Karts driven at once."""
+    rollout_steps: int
+    """Steps each kart drives between two updates."""
+    epochs: int
+    """Passes over each roll-out."""
+    minibatch_size: int
+    """Samples per gradient step; divides vector_envs * rollout_steps."""
+    learning_rate: float
+    """Adam's step size at the start."""
+    ent_coef: float
+    """Weight of the entropy bonus in the loss."""
+    final_learning_rate: float = 0.1
+    """Share of the step size that is left at the end of the run; it falls linearly."""
+    gamma: float = 0.99
+    """Discount per step."""
+    gae_lambda: float = 0.95
+    """Decay of the advantage estimate per step, on top of gamma."""
+    clip_ratio: float = 0.2
+    """How far the probability ratio may pay to move away from 1."""
+    value_clip: float | None = None
+    """How far the value may pay to move per update, in scaled reward; None = not clipped."""
+    value_coef: float = 0.5
+    """Weight of the value loss."""
+    max_grad_norm: float = 0.5
+    """Global norm to which gradients are clipped."""
+    target_kl: float = 0.03
+    """An update ends early once the approximate KL divergence exceeds 1.5 times this."""
+    initial_std: float = 0.6
+    """Standard deviation of the untrained policy, before the squashing."""
+    updates_per_chunk: int = 1
+    """Updates in one compiled call; between calls the host logs and saves."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values and combinations."""
+        for field in ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "updates_per_chunk"):
+            _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
+        for field in ("learning_rate", "max_grad_norm", "target_kl", "initial_std"):
+            _require(field, getattr(self, field), getattr(self, field) > 0.0, "above 0")
+        for field in ("gamma", "gae_lambda", "final_learning_rate"):
+            _require(field, getattr(self, field), 0.0 <= getattr(self, field) <= 1.0, "from 0 to 1")
+        for field in ("ent_coef", "value_coef"):
+            _require(field, getattr(self, field), getattr(self, field) >= 0.0, "0 or more")
+        _require("clip_ratio", self.clip_ratio, 0.0 < self.clip_ratio < 1.0, "between 0 and 1")
+        if self.steps_per_update % self.minibatch_size:
+            raise InputError(
+                f"--minibatch-size is {self.minibatch_size}; it must divide the {self.steps_per_update} samples of a "
+                f"roll-out (--vector-envs {self.vector_envs} times --rollout-steps {self.rollout_steps}); change one"
+            )
+
+    @property
+    def steps_per_update(self) -> int:
+        """Environment steps of one roll-out."""
+        return self.vector_envs * self.rollout_steps
+
+    @property
+    def minibatches(self) -> int:
+        """Gradient steps per epoch."""
+        return self.steps_per_update // self.minibatch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run with every number fixed; what `config.json` holds."""
+
+    tracks: tuple[str, ...]
+    """Circuits, as given: shipped names or paths."""
+    kart: str
+    """Kart class."""
+    seed: int
+    """Seed of network, starts and exploration."""
+    telemetry_only: bool
+    """Without the view."""
+    frame_stack: int
+    """Frames stacked in the view."""
+    timesteps: int
+    """Environment steps of the whole run."""
+    checkpoint_freq: int
+    """Environment steps between checkpoints."""
+    profile: ProfileName
+    """Which row of `profiles.py` the numbers started from."""
+    ppo: PPOConfig
+    """Numbers of the algorithm."""
+
+    def __post_init__(self) -> None:
+        """Refuse impossible values."""
+        for field in ("timesteps", "checkpoint_freq", "frame_stack"):
+            _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
+        _require("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
+
+    @property
+    def steps_per_chunk(self) -> int:
+        """Environment steps of one compiled call."""
+        return self.ppo.steps_per_update * self.ppo.updates_per_chunk
+
+    @property
+    def chunks(self) -> int:
+        """Compiled calls of the whole run: timesteps rounded up to whole chunks."""
+        return -(-self.timesteps // self.steps_per_chunk)
+
+    @property
+    def updates(self) -> int:
+        """Updates of the whole run."""
+        return self.chunks * self.ppo.updates_per_chunk
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+
+def _require(field: str, value: object, holds: bool, allowed: str) -> None:
+    """Raise `InputError` naming the flag unless the condition holds."""
+    if not holds:
+        raise InputError(f"--{field.replace('_', '-')} is {value}; it must be {allowed}")
+
+
+def _checked(cls: type, values: Any, source: Path) -> dict[str, Any]:
+    """The mapping itself if it has exactly the fields of the dataclass, with values of their types."""
+    if not isinstance(values, Mapping):
+        raise InputError(f"{source}: holds {type(values).__name__}; it must hold the settings of a training run")
+    hints = typing.get_type_hints(cls)
+    if wrong := set(hints) ^ set(values):
+        raise InputError(f"{source}: field {sorted(wrong)[0]} is missing or unknown; it is no run of this version")
+    for field, value in values.items():
+        allowed = {int: int, float: (int, float), bool: bool, str: str}.get(hints[field])
+        if allowed is not None and not isinstance(value, allowed):
+            raise InputError(f"{source}: {field} is {value!r}; it must be of type {hints[field].__name__}")
+    return dict(values)
+
+
+def load_settings(path: Path) -> Settings:
+    """Read the `config.json` of a run; InputError when it is missing, damaged or of another version."""
+    try:
+        values = json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}); give the folder of a training run"
+        ) from error
+    values = _checked(Settings, values, path)
+    values["ppo"] = PPOConfig(**_checked(PPOConfig, values["ppo"], path))
+    values["tracks"] = tuple(values["tracks"])
+    return Settings(**values)

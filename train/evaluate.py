@@ -1,0 +1,168 @@
+"""How well a driver drives: fixed drives on a circuit, learned and scripted driver side by side.
+
+Drive 0 starts from rest on the grid; the others start rolling at places drawn with fixed seeds, because from one
+start a deterministic driver always does the same. A drive ends at its first fault or when its time is up, and no
+kart is set back on the track: what is counted was driven in one go.
+"""
+
+import dataclasses
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from kart_jax.drivers import scripted
+from kart_jax.env.batch import reset_batch, step_batch
+from kart_jax.env.config import EnvConfig
+from kart_jax.env.core import KartEnv
+from kart_jax.env.make import make
+from kart_jax.env.params import EnvParams
+from kart_jax.env.types import EnvState
+from train.networks import Observation
+from train.policy import Policy, load_policy
+
+Act = Callable[[Any, Observation, EnvState], chex.Array]  # driver, (B, ...), (B, ...) -> (B, 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """One driver on one circuit."""
+
+    driver: str
+    """Name of the run, or "scripted"."""
+    track: str
+    """Circuit."""
+    drives: int
+    """Drives started."""
+    completion_rate: float
+    """Share of the drives with at least one clean lap, 0..1."""
+    laps: int
+    """Clean laps over all drives."""
+    best_lap: float | None
+    """Seconds; None = no clean lap."""
+    mean_lap: float | None
+    """Seconds, over all clean laps; each begins and ends at the line."""
+    off_track_time: float
+    """Mean seconds per drive with all wheels off the track."""
+    drive_time: float
+    """Mean seconds until the drive ended."""
+
+
+@struct.dataclass
+class Tally:
+    """Counters of B drives; every field (B,)."""
+
+    alive: chex.Array  # bool, no fault and time left
+    laps: chex.Array  # int32
+    best_lap: chex.Array  # s, inf = none
+    lap_time_sum: chex.Array  # s
+    off_track: chex.Array  # int32, steps
+    steps: chex.Array  # int32
+
+
+def learned(policy: Policy, observation: Observation, _: EnvState) -> chex.Array:
+    """Act by the trained policy."""
+    return policy(observation)
+
+
+def by_script(driver: tuple[scripted.Plan, KartEnv], _: Observation, state: EnvState) -> chex.Array:
+    """Act by the scripted driver, which sees the state itself."""
+    plan, env = driver
+
+    def one(state: EnvState) -> chex.Array:
+        kart = jax.tree.map(lambda field: field[0], state.race.karts)
+        wish = scripted.control(plan, env.tracks, state.race.track, kart, env.default_params.kart)
+        return jnp.stack([wish.steering, wish.throttle - wish.brake])
+
+    return jax.vmap(one)(state)
+
+
+def start_params(params: EnvParams, drives: int, seconds: float) -> EnvParams:
+    """Parameters (drives, ...): the first from the grid, the others anywhere; every drive lasts `seconds` at most."""
+    many: EnvParams = jax.tree.map(lambda x: jnp.broadcast_to(x, (drives, *jnp.shape(x))), params)
+    grid = jnp.zeros(drives).at[0].set(1.0)
+    return many.replace(
+        start=many.start.replace(grid=grid), limits=many.limits.replace(episode_time=jnp.full(drives, seconds))
+    )
+
+
+@partial(jax.jit, static_argnums=(0, 4))
+def drive(act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int) -> Tally:
+    """Drive every drive of `params` (B, ...) for `steps` control steps."""
+    drives = params.start.grid.shape[0]
+    key = jax.random.key(0)
+    observation, state = reset_batch(env, key, params, drives, varied=True)
+    none = jnp.zeros(drives, jnp.int32)
+    tally = Tally(jnp.ones(drives, bool), none, jnp.full(drives, jnp.inf), jnp.zeros(drives), none, none)
+
+    def step(carry: tuple[Observation, EnvState, Tally], _: None) -> tuple[tuple[Any, ...], None]:
+        observation, state, tally = carry
+        action = act(driver, observation, state)
+        observation, state, _, terminated, truncated, info = step_batch(env, key, state, action, params, varied=True)
+        lap = tally.alive & info.lap_completed
+        tally = Tally(
+            alive=tally.alive & ~(terminated | truncated),
+            laps=tally.laps + lap,
+            best_lap=jnp.where(lap, jnp.minimum(tally.best_lap, info.lap_time), tally.best_lap),
+            lap_time_sum=tally.lap_time_sum + jnp.where(lap, info.lap_time, 0.0),
+            off_track=tally.off_track + (tally.alive & info.off_track),
+            steps=tally.steps + tally.alive,
+        )
+        return (observation, state, tally), None
+
+    (_, _, tally), _ = jax.lax.scan(step, (observation, state, tally), length=steps)
+    return tally
+
+
+def result(driver: str, track: str, tally: Tally, dt: float) -> Result:
+    """Sum up the drives of one driver; `dt` s per step."""
+    tally = jax.device_get(tally)
+    laps = int(tally.laps.sum())
+    return Result(
+        driver=driver,
+        track=track,
+        drives=len(tally.laps),
+        completion_rate=float((tally.laps > 0).mean()),
+        laps=laps,
+        best_lap=float(tally.best_lap.min()) if laps else None,
+        mean_lap=float(tally.lap_time_sum.sum()) / laps if laps else None,
+        off_track_time=float(tally.off_track.mean()) * dt,
+        drive_time=float(tally.steps.mean()) * dt,
+    )
+
+
+def evaluate(
+    run: str, *, track_name: tuple[str, ...] | None = None, drives: int = 8, laps: int = 2, runs_dir: str = "runs"
+) -> list[Result]:
+    """Examine the driver of a run beside the scripted one.
+
+    Args:
+        run: run folder, run name or checkpoint, see `policy.load_policy`.
+        track_name: circuits; default those of the run.
+        drives: drives per circuit.
+        laps: how many laps a drive has time for after the way to the line, at 1.5 times the scripted lap time.
+        runs_dir: where runs are.
+
+    Returns:
+        For each circuit the result of the learned and of the scripted driver. InputError for a bad run or track.
+    """
+    policy, settings = load_policy(run, runs_dir)
+    results: list[Result] = []
+    for track in track_name or settings.tracks:
+        config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
+        env = make(track, kart=settings.kart, config=config)
+        blind = env.replace(config=EnvConfig(frame_stack=1, vision=False))
+        plan = scripted.prepare(env.tracks, env.default_params.kart)
+        seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])
+        steps = math.ceil(seconds / config.control_dt)
+        params = start_params(env.default_params, drives, seconds)
+        tally = drive(learned, policy, env, params, steps)
+        results.append(result(run, track, tally, config.control_dt))
+        tally = drive(by_script, (plan, blind), blind, params, steps)
+        results.append(result("scripted", track, tally, config.control_dt))
+    return results

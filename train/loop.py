@@ -1,0 +1,201 @@
+"""A training run from start to end: compiled chunks of updates on the device, logging and saving on the host.
+
+While the device works on a chunk, the host writes down the one before it. At a checkpoint it waits: the state is
+saved first, because the next chunk reuses its memory.
+"""
+
+import dataclasses
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+
+from kart_jax.env.config import EnvConfig
+from kart_jax.env.core import KartEnv
+from kart_jax.env.make import make
+from train import checkpoint, run_folder, state
+from train.checkpoint import Checkpoints, Driver
+from train.config import Settings, TrainConfig
+from train.console import Screen, clock
+from train.log import Log
+from train.metrics import UpdateMetrics
+from train.profiles import resolve
+from train.progress import Progress
+from train.run_folder import RunFolder
+from train.state import TrainState
+from train.update import Graph, chunk
+
+
+@dataclasses.dataclass(frozen=True)
+class RunResult:
+    """What a finished or interrupted run left behind."""
+
+    folder: RunFolder
+    """Where everything is."""
+    steps: int
+    """Environment steps done."""
+    progress: Progress
+    """Laps, times, counters."""
+    interrupted: bool
+    """Ended early by Ctrl-C or SIGTERM; `--resume-from` goes on."""
+
+
+@dataclasses.dataclass
+class Run:
+    """A run under way."""
+
+    folder: RunFolder
+    settings: Settings
+    env: KartEnv
+    graph: Graph
+    state: TrainState
+    progress: Progress
+    begun: float  # s on the monotonic clock, when this session of the run began
+
+    @property
+    def steps(self) -> int:
+        """Environment steps done."""
+        return self.progress.updates * self.settings.ppo.steps_per_update
+
+
+def make_env(settings: Settings) -> KartEnv:
+    """The environment of these settings."""
+    config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
+    return make(settings.tracks, kart=settings.kart, config=config)
+
+
+def train(config: TrainConfig) -> RunResult:
+    """Do what `kart train` is asked for; InputError when it cannot be done."""
+    run, notes = prepare(config)
+    for note in notes:
+        print(note)
+    return drive(run)
+
+
+def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
+    """Set up a new run, a run that goes on, or a transfer; returns it with sentences for the user."""
+    begun = time.monotonic()
+    runs = Path(config.runs_dir)
+    source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
+    saved = None if source is None else run_folder.settings_of(source)
+    settings = resolve(config, jax.default_backend(), saved)
+    env = make_env(settings)
+    graph, fresh = state.start(env, settings)
+    notes: list[str] = []
+    if source is None or saved is None or config.resume_from is None:
+        folder, progress = run_folder.choose(config, settings), Progress()
+    elif continues(settings, saved):
+        place = run_folder.checkpoint_place(config.resume_from, runs)
+        fresh, progress = checkpoint.restore(place, fresh, notes.append)
+        named_anew = config.save_name is not None and config.save_name != source.path.name
+        folder = run_folder.choose(config, settings) if named_anew else source
+    else:
+        place = run_folder.checkpoint_place(config.resume_from, runs)
+        driver = Driver(fresh.params, fresh.scale)
+        driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
+        fresh = fresh.replace(params=driver.params, scale=driver.scale)
+        folder, progress = run_folder.choose(config, settings), Progress()
+        notes.append(f"starting from the driver of {place}: track, kart, seed or number of karts differ")
+    folder.create(settings)
+    return Run(folder, settings, env, graph, fresh, progress, begun), notes
+
+
+def continues(settings: Settings, saved: Settings) -> bool:
+    """Whether a run of these settings can go on from the whole state of the saved one, karts included."""
+    same = all(getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed"))
+    return same and settings.ppo.vector_envs == saved.ppo.vector_envs
+
+
+@contextmanager
+def stop_requests() -> Iterator[list[int]]:
+    """Collect Ctrl-C and SIGTERM instead of dying of them; a second one of the same kind acts as usual."""
+    received: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(number: int, _: object) -> None:
+        received.append(number)
+        signal.signal(number, before[number])
+
+    for number in before:
+        signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def drive(run: Run) -> RunResult:
+    """Train until the steps are done or a stop is asked for; saves at the end in either case."""
+    settings = run.settings
+    total = settings.chunks * settings.steps_per_chunk
+    checkpoints = Checkpoints(run.folder.checkpoints)
+    log = Log(run.folder, run.steps)
+    with stop_requests() as stops, Screen(total, run.steps) as screen:
+        screen.say(f"run folder {run.folder.path}")
+        reporter = Reporter(run, log, screen)
+        launched = run.steps
+        last_saved = launched
+        while launched < total and not stops:
+            run.state, pending = chunk(run.graph, run.env, settings, run.state)
+            launched += settings.steps_per_chunk
+            reporter.finish()  # the chunk before, while this one runs
+            reporter.pending = pending
+            if launched // settings.checkpoint_freq > last_saved // settings.checkpoint_freq:
+                reporter.finish()
+                checkpoints.save(launched, run.state, run.progress)
+                last_saved = launched
+        reporter.finish()
+        if launched > last_saved:
+            checkpoints.save(launched, run.state, run.progress)
+        screen.say(farewell(run, bool(stops)))
+    checkpoints.close()
+    log.close()
+    return RunResult(run.folder, run.steps, run.progress, bool(stops))
+
+
+class Reporter:
+    """Writes down finished chunks: log, screen, counters."""
+
+    def __init__(self, run: Run, log: Log, screen: Screen):
+        """For one run."""
+        self.run, self.log, self.screen = run, log, screen
+        self.pending: UpdateMetrics | None = None
+        self.since = run.begun
+
+    def finish(self) -> None:
+        """Wait for the pending chunk, if there is one, and report each of its updates."""
+        if self.pending is None:
+            return
+        stacked = jax.device_get(self.pending)
+        self.pending = None
+        now = time.monotonic()
+        progress, settings = self.run.progress, self.run.settings
+        progress.elapsed += now - self.since
+        fps = settings.steps_per_chunk / max(now - self.since, 1e-9)
+        self.since = now
+        unlapped = progress.first_lap_steps is None
+        for index in range(settings.ppo.updates_per_chunk):
+            one = jax.tree.map(lambda x, i=index: x[i], stacked)
+            steps = self.run.steps + settings.ppo.steps_per_update
+            scalars = progress.take(one, steps)
+            self.log.write(steps, scalars | {"train/fps": fps, "train/seconds": progress.elapsed})
+        self.log.flush()
+        if unlapped and progress.first_lap_steps is not None and progress.first_lap_seconds is not None:
+            took = clock(progress.first_lap_seconds)
+            lap = f"{progress.best_lap:.3f} s"
+            self.screen.say(f"first clean lap after {took}, {progress.first_lap_steps:,} steps: {lap}")
+        self.screen.show(self.run.steps, fps, progress)
+
+
+def farewell(run: Run, stopped: bool) -> str:
+    """The last line: what was reached and where it is."""
+    progress = run.progress
+    best = "no clean lap yet" if progress.best_lap is None else f"best lap {progress.best_lap:.3f} s"
+    reached = f"{run.steps:,} steps in {clock(progress.elapsed)}, {progress.laps} clean laps, {best}"
+    if stopped:
+        return f"stopped: {reached}; saved, go on with --resume-from {run.folder.path}"
+    return f"done: {reached}; saved in {run.folder.path}"

@@ -1,0 +1,49 @@
+"""The trained driver of a run, for whoever wants to watch, record or examine it."""
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import chex
+import jax
+from flax import nnx, struct
+
+from train import checkpoint, distribution, return_scale, run_folder, state
+from train.checkpoint import Driver
+from train.config import Settings
+from train.networks import ActorCritic, Observation
+
+
+@struct.dataclass
+class Policy:
+    """A deterministic driver; a pytree, so that it may be an argument of a jitted function."""
+
+    params: nnx.State
+    graph: nnx.GraphDef[ActorCritic] = struct.field(pytree_node=False)
+
+    def __call__(self, observation: Observation) -> chex.Array:
+        """Most likely action before the squashing, squashed: batch of observations (B, ...) -> (B, 2) in [-1, 1]."""
+        mean, _, _ = nnx.merge(self.graph, self.params)(observation)
+        return distribution.squash(mean)
+
+
+def load_policy(
+    run: str, runs_dir: str = "runs", warn: Callable[[str], None] = warnings.warn
+) -> tuple[Policy, Settings]:
+    """Read the trained driver of a run.
+
+    Args:
+        run: run folder, run name under `runs_dir`, or one checkpoint of a run. Of a whole run the checkpoint with the
+            best mean return is taken.
+        runs_dir: where runs are.
+        warn: told of each damaged checkpoint that is passed over.
+
+    Returns:
+        The policy and the settings of the run. InputError when there is no such run or no good checkpoint.
+    """
+    folder = run_folder.find(run, Path(runs_dir))
+    settings = run_folder.settings_of(folder)
+    graph, params = state.build_network(settings, jax.random.key(settings.seed))
+    paths = checkpoint.best_first(run_folder.checkpoint_place(run, Path(runs_dir)))
+    driver = checkpoint.restore_driver(paths, Driver(params, return_scale.start()), warn)
+    return Policy(params=driver.params, graph=graph), settings

@@ -1,0 +1,83 @@
+"""The numbers a run starts from: one table by machine and input, one by profile; and how a request fills them in.
+
+A 2-core CPU learns a few hundred samples per second from pixels, so a run there lives from sample efficiency: few
+karts, several epochs, one frame. A GPU has samples in plenty: thousands of karts, large minibatches, four frames.
+"""
+
+import dataclasses
+from typing import TypeVar
+
+from train.config import PPOConfig, ProfileName, Settings, TrainConfig
+
+# Step size and entropy weight, the two numbers a profile stands for.
+PROFILES: dict[ProfileName, dict[str, float]] = {
+    "conservative": {"learning_rate": 3e-4, "ent_coef": 0.002},
+    "aggressive": {"learning_rate": 1e-3, "ent_coef": 0.01},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+    """Defaults that depend on where the run is and on what the driver sees."""
+
+    timesteps: int
+    frame_stack: int
+    vector_envs: int
+    rollout_steps: int
+    epochs: int
+    minibatch_size: int
+    updates_per_chunk: int
+
+
+# (on a CPU, telemetry only) -> defaults
+MACHINES: dict[tuple[bool, bool], Machine] = {
+    (True, False): Machine(600_000, 1, 64, 64, 3, 512, 1),
+    (True, True): Machine(1_000_000, 1, 64, 64, 4, 512, 4),
+    (False, False): Machine(50_000_000, 4, 2048, 64, 2, 8192, 4),
+    (False, True): Machine(100_000_000, 1, 2048, 64, 2, 8192, 16),
+}
+
+
+T = TypeVar("T")
+
+
+def _pick(*choices: T | None) -> T:
+    """The first choice that is not None."""
+    return next(choice for choice in choices if choice is not None)
+
+
+def resolve(config: TrainConfig, backend: str, saved: Settings | None = None) -> Settings:
+    """Fix every number of a run.
+
+    Args:
+        config: the request.
+        backend: JAX backend, "cpu" or another.
+        saved: settings of the run to go on from; they stand in for every flag that was not given.
+
+    Returns:
+        The settings. InputError when the numbers do not fit together.
+    """
+    telemetry_only = _pick(config.telemetry_only, saved and saved.telemetry_only, False)
+    machine = MACHINES[backend == "cpu", telemetry_only]
+    profile = _pick(config.profile, saved and saved.profile, "conservative")
+    chosen = PROFILES[profile]
+    fields = ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "learning_rate", "ent_coef", "gamma")
+    given = {field: getattr(config, field) for field in fields if getattr(config, field) is not None}
+    if saved is None:
+        defaults = {field: getattr(machine, field) for field in (*fields[:4], "updates_per_chunk")}
+        ppo = PPOConfig(**{**defaults, **chosen, **given})
+    else:
+        reprofiled = chosen if config.profile is not None else {}
+        ppo = dataclasses.replace(saved.ppo, **{**reprofiled, **given})
+    timesteps = _pick(config.timesteps, saved and saved.timesteps, machine.timesteps)
+    return Settings(
+        tracks=_pick(config.track_name, saved and saved.tracks, ("circuit.png",)),
+        kart=_pick(config.kart, saved and saved.kart, "rental_gx270"),
+        seed=_pick(config.seed, saved and saved.seed, 0),
+        telemetry_only=telemetry_only,
+        frame_stack=_pick(config.frame_stack, saved and saved.frame_stack, machine.frame_stack),
+        timesteps=timesteps,
+        checkpoint_freq=_pick(config.checkpoint_freq, saved and saved.checkpoint_freq, max(timesteps // 10, 1)),
+        profile=profile,
+        ppo=ppo,
+    )

@@ -1,0 +1,38 @@
+"""Running scale of the returns, by which rewards are divided so that the critic's targets stay of order one.
+
+Each kart carries its discounted return G_t = r_t + gamma (1 - done_{t-1}) G_{t-1}; the standard deviation of all G
+seen so far is the scale (Engstrom et al. 2020, "Implementation matters", arXiv:2005.12729). Batches are merged by
+the parallel variance formula of Chan, Golub and LeVeque (1983).
+"""
+
+import chex
+import jax.numpy as jnp
+from flax import struct
+
+
+@struct.dataclass
+class ReturnScale:
+    """Mean and variance of the discounted returns seen so far."""
+
+    mean: chex.Array  # () raw reward
+    variance: chex.Array  # () raw reward²
+    count: chex.Array  # () float32, samples merged
+
+
+def start() -> ReturnScale:
+    """A scale that has seen nothing; its divisor is 1."""
+    return ReturnScale(mean=jnp.float32(0.0), variance=jnp.float32(1.0), count=jnp.float32(0.0))
+
+
+def merge(scale: ReturnScale, returns: chex.Array) -> ReturnScale:
+    """Take in discounted returns of any shape."""
+    count = jnp.float32(returns.size)
+    total = scale.count + count
+    shift = jnp.mean(returns) - scale.mean
+    spread = scale.variance * scale.count + jnp.var(returns) * count + shift**2 * scale.count * count / total
+    return ReturnScale(mean=scale.mean + shift * count / total, variance=spread / total, count=total)
+
+
+def divisor(scale: ReturnScale) -> chex.Array:
+    """What rewards are divided by: the standard deviation, kept off zero. () raw reward."""
+    return jnp.sqrt(scale.variance + 1e-8)

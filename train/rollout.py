@@ -1,0 +1,83 @@
+"""Driving B karts for T steps with the current policy, on the device."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+from flax import nnx, struct
+
+from kart_jax.env.batch import step_batch
+from kart_jax.env.core import KartEnv
+from kart_jax.env.params import EnvParams
+from train import distribution, networks
+from train.state import TrainState
+
+
+@struct.dataclass
+class Drive:
+    """What the log wants to know of one step."""
+
+    episode_return: chex.Array  # () raw reward of the episode so far; counts where the episode ends
+    episode_length: chex.Array  # () steps of the episode so far
+    lap_completed: chex.Array  # () bool, a valid lap ended on this step
+    lap_time: chex.Array  # () s, nan otherwise
+    off_track: chex.Array  # () bool
+    reward_terms: chex.Array  # (R,) weighted, in the order of `kart_jax.env.reward.TERMS`
+    cause: chex.Array  # () int32, why the episode ended, see `kart_jax.env.types.Cause`
+
+
+@struct.dataclass
+class Trajectory:
+    """T steps of B karts."""
+
+    observation: networks.Observation  # (T, B, ...) before each step
+    raw_action: chex.Array  # (T, B, 2) before the squashing
+    log_prob: chex.Array  # (T, B)
+    value: chex.Array  # (T, B) scaled reward
+    reward: chex.Array  # (T, B) raw
+    terminated: chex.Array  # (T, B) bool
+    truncated: chex.Array  # (T, B) bool
+    discounted: chex.Array  # (T, B) discounted return so far, raw reward
+    drive: Drive  # (T, B, ...)
+
+
+def collect(
+    graph: nnx.GraphDef[networks.ActorCritic],
+    env: KartEnv,
+    env_params: EnvParams,
+    state: TrainState,
+    key: chex.PRNGKey,
+    steps: int,
+    gamma: float,
+) -> tuple[TrainState, Trajectory]:
+    """Drive `steps` steps; the state comes back with its environments moved on.
+
+    One key per step is drawn at batch level; `gamma` discounts the running return behind the reward scale.
+    """
+    network = nnx.merge(graph, state.params)
+
+    def step(carry: tuple[Any, ...], step_key: chex.PRNGKey) -> tuple[tuple[Any, ...], Trajectory]:
+        observation, env_state, discounted = carry
+        action_key, env_key = jax.random.split(step_key)
+        mean, log_std, value = network(observation)
+        raw = distribution.sample(action_key, mean, log_std)
+        action = distribution.squash(raw)
+        seen, env_state, reward, terminated, truncated, info = step_batch(env, env_key, env_state, action, env_params)
+        discounted = gamma * discounted + reward
+        record = Trajectory(
+            observation=observation,
+            raw_action=raw,
+            log_prob=distribution.log_prob(raw, mean, log_std),
+            value=value,
+            reward=reward,
+            terminated=terminated,
+            truncated=truncated,
+            discounted=discounted,
+            drive=Drive(**{name: getattr(info, name) for name in Drive.__dataclass_fields__}),
+        )
+        return (seen, env_state, jnp.where(terminated | truncated, 0.0, discounted)), record
+
+    carry = (state.observation, state.env_state, state.discounted)
+    (observation, env_state, discounted), trajectory = jax.lax.scan(step, carry, jax.random.split(key, steps))
+    return state.replace(observation=observation, env_state=env_state, discounted=discounted), trajectory

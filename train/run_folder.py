@@ -1,0 +1,92 @@
+"""The folder of a run: `config.json`, `checkpoints/`, `tensorboard/`, `metrics.csv`, `videos/`, `telemetry/`."""
+
+import dataclasses
+from pathlib import Path
+
+from kart_jax.errors import InputError
+from train.config import Settings, TrainConfig, load_settings
+
+
+@dataclasses.dataclass(frozen=True)
+class RunFolder:
+    """Paths of one run."""
+
+    path: Path
+    """The folder itself."""
+
+    @property
+    def config(self) -> Path:
+        """Settings of the run, JSON."""
+        return self.path / "config.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Orbax checkpoints, one folder per saved step."""
+        return self.path / "checkpoints"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files."""
+        return self.path / "tensorboard"
+
+    @property
+    def metrics(self) -> Path:
+        """One row per update, CSV."""
+        return self.path / "metrics.csv"
+
+    @property
+    def videos(self) -> Path:
+        """Films of the trained driver."""
+        return self.path / "videos"
+
+    @property
+    def telemetry(self) -> Path:
+        """Recordings of the trained driver."""
+        return self.path / "telemetry"
+
+    def create(self, settings: Settings) -> None:
+        """Make the folders and write the settings."""
+        for folder in (self.checkpoints, self.tensorboard, self.videos, self.telemetry):
+            folder.mkdir(parents=True, exist_ok=True)
+        settings.save(self.config)
+
+
+def find(name: str, runs_dir: Path) -> RunFolder:
+    """The run that a user names by path, by name under `runs_dir`, or by a checkpoint in it; InputError if none."""
+    for place in (Path(name), runs_dir / name):
+        for folder in (place, place.parent, place.parent.parent):
+            if place.is_dir() and (folder / "config.json").is_file():
+                return RunFolder(folder)
+    raise InputError(f"{name}: is no training run; give a folder under {runs_dir} that holds a config.json")
+
+
+def checkpoint_place(name: str, runs_dir: Path) -> Path:
+    """The existing path behind the user's words for a run or a checkpoint."""
+    return Path(name) if Path(name).is_dir() else runs_dir / name
+
+
+def choose(config: TrainConfig, settings: Settings) -> RunFolder:
+    """A folder for a new run.
+
+    A given name that is taken is refused: two runs in one folder would mix their curves. Without a name the first
+    free `<track>-<number>` is used, so that `make train` works a second time.
+    """
+    runs = Path(config.runs_dir)
+    if config.save_name is not None:
+        folder = runs / config.save_name
+        if folder.exists():
+            raise InputError(
+                f"--save-name is {config.save_name}, but {folder} exists; choose another name, "
+                f"or continue that run with --resume-from {config.save_name}"
+            )
+        return RunFolder(folder)
+    stem = Path(settings.tracks[0]).stem
+    number = 1
+    while (runs / f"{stem}-{number}").exists():
+        number += 1
+    return RunFolder(runs / f"{stem}-{number}")
+
+
+def settings_of(folder: RunFolder) -> Settings:
+    """Settings of an existing run; InputError when they cannot be read."""
+    return load_settings(folder.config)

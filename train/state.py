@@ -1,0 +1,53 @@
+"""The whole state of a training run on the device: what a checkpoint holds and a resumed run needs."""
+
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+from flax import nnx, struct
+
+from kart_jax.env.batch import reset_batch
+from kart_jax.env.core import KartEnv
+from train import networks, ppo, return_scale
+from train.config import Settings
+
+
+@struct.dataclass
+class TrainState:
+    """B karts, their driver and everything that changes from update to update."""
+
+    params: nnx.State  # of the network, float32
+    optimiser: Any  # Adam's moments
+    scale: return_scale.ReturnScale  # of the rewards
+    env_state: Any  # (B, ...) state of the environments
+    observation: networks.Observation  # (B, ...) what the karts see now
+    discounted: chex.Array  # (B,) discounted return under way, raw reward
+    key: chex.PRNGKey  # () typed key of the run; each update folds its number in
+    update: chex.Array  # () int32, updates done; environment steps would overflow 32 bits
+
+
+def build_network(settings: Settings, key: chex.PRNGKey) -> tuple[nnx.GraphDef[networks.ActorCritic], nnx.State]:
+    """The network of these settings in the form that suits the backend: static graph and fresh parameters."""
+    channels = 0 if settings.telemetry_only else 3 * settings.frame_stack
+    form = networks.convolution_form(jax.default_backend())
+    return networks.build(key, channels, form, settings.ppo.initial_std)
+
+
+def start(env: KartEnv, settings: Settings) -> tuple[nnx.GraphDef[networks.ActorCritic], TrainState]:
+    """A run before its first update: static graph of the network, and the state of network and karts."""
+    network_key, reset_key, run_key = jax.random.split(jax.random.key(settings.seed), 3)
+    graph, params = build_network(settings, network_key)
+    karts = settings.ppo.vector_envs
+    observation, env_state = jax.jit(reset_batch, static_argnums=3)(env, reset_key, env.default_params, karts)
+    state = TrainState(
+        params=params,
+        optimiser=ppo.optimiser(settings.ppo).init(params),
+        scale=return_scale.start(),
+        env_state=env_state,
+        observation=observation,
+        discounted=jnp.zeros((karts,)),
+        key=run_key,
+        update=jnp.int32(0),
+    )
+    return graph, state

@@ -1,0 +1,80 @@
+"""One update of training, and a compiled chunk of them; all on the device."""
+
+from functools import partial
+from typing import Any
+
+import chex
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from kart_jax.env.core import KartEnv
+from train import advantage, metrics, networks, ppo, return_scale, rollout
+from train.config import PPOConfig, Settings
+from train.state import TrainState
+
+Graph = nnx.GraphDef[networks.ActorCritic]
+
+
+def _batch(
+    trajectory: rollout.Trajectory, last_value: chex.Array, divisor: chex.Array, config: PPOConfig
+) -> tuple[ppo.Batch, chex.Array]:
+    """Samples of a roll-out (T, B, ...) -> (T B, ...), and how much of the targets the critic had foreseen ()."""
+    values = jnp.concatenate([trajectory.value, last_value[None]])
+    estimate = partial(advantage.gae, gamma=config.gamma, gae_lambda=config.gae_lambda)
+    advantages, weight = jax.vmap(estimate, in_axes=1, out_axes=1)(
+        trajectory.reward / divisor, values, trajectory.terminated, trajectory.truncated
+    )
+    target = advantages + trajectory.value
+    samples = ppo.Batch(
+        observation=trajectory.observation,
+        raw_action=trajectory.raw_action,
+        log_prob=trajectory.log_prob,
+        value=trajectory.value,
+        advantage=ppo.normalise(advantages, weight),
+        target=target,
+        weight=weight,
+    )
+    foreseen = metrics.explained_variance(trajectory.value, target, weight)
+    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), samples), foreseen
+
+
+def update(
+    graph: Graph, env: KartEnv, settings: Settings, state: TrainState
+) -> tuple[TrainState, metrics.UpdateMetrics]:
+    """Drive a roll-out, judge it, learn from it."""
+    config = settings.ppo
+    drive_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.update))
+    # Drive.
+    state, trajectory = rollout.collect(
+        graph, env, env.default_params, state, drive_key, config.rollout_steps, config.gamma
+    )
+    _, _, last_value = nnx.merge(graph, state.params)(state.observation)
+    # Judge.
+    scale = return_scale.merge(state.scale, trajectory.discounted)
+    divisor = return_scale.divisor(scale)
+    samples, foreseen = _batch(trajectory, last_value, divisor, config)
+    # Learn.
+    rate = ppo.learning_rate(state.update, settings.updates, config)
+    params, moments, losses = ppo.learn(graph, state.params, state.optimiser, samples, rate, learn_key, config)
+    # Report.
+    log_std = nnx.merge(graph, params).log_std[...]
+    report = metrics.summarise(trajectory, losses, foreseen, rate, divisor, log_std)
+    state = state.replace(params=params, optimiser=moments, scale=scale, update=state.update + 1)
+    return state, report
+
+
+@partial(jax.jit, static_argnums=(0, 2), donate_argnums=3)
+def chunk(
+    graph: Graph, env: KartEnv, settings: Settings, state: TrainState
+) -> tuple[TrainState, metrics.UpdateMetrics]:
+    """`settings.ppo.updates_per_chunk` updates in one compiled call; the state's memory is reused.
+
+    Returns:
+        The state, and the metrics of each update stacked along a leading axis.
+    """
+
+    def one(state: TrainState, _: Any) -> tuple[TrainState, metrics.UpdateMetrics]:
+        return update(graph, env, settings, state)
+
+    return jax.lax.scan(one, state, length=settings.ppo.updates_per_chunk)
