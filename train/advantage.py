@@ -19,13 +19,13 @@ import jax.numpy as jnp
 
 
 def gae(
-    rewards: chex.Array,
-    values: chex.Array,
-    terminated: chex.Array,
-    truncated: chex.Array,
+    rewards: jax.Array,
+    values: jax.Array,
+    terminated: jax.Array,
+    truncated: jax.Array,
     gamma: float,
     gae_lambda: float,
-) -> tuple[chex.Array, chex.Array]:
+) -> tuple[jax.Array, jax.Array]:
     """Estimate the advantages of one trajectory, which may hold several episodes.
 
     Args:
@@ -46,7 +46,7 @@ def gae(
     seen = 1.0 - (truncated & ~terminated).astype(values.dtype)
     deltas = rewards + gamma * goes_on * values[1:] - values[:-1]
 
-    def backward(later: chex.Array, step: tuple[chex.Array, chex.Array, chex.Array]) -> tuple[chex.Array, chex.Array]:
+    def backward(later: jax.Array, step: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         delta, continues, weight = step
         advantage = weight * (delta + gamma * gae_lambda * continues * later)
         return advantage, advantage

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import chex
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import nnx, struct
 from orbax.checkpoint import v1 as ocp
@@ -40,9 +40,9 @@ class Driver:
     scale: ReturnScale  # in whose units the critic counts
 
 
-def _leaf(leaf: chex.Array) -> np.ndarray:
+def _leaf(leaf: jax.Array) -> np.ndarray:
     """A leaf as plain numbers on the host; typed keys give their words."""
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+    if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 
@@ -65,7 +65,13 @@ def content(tree: Any) -> str:
 
 def parts(state: TrainState) -> dict[str, Any]:
     """Split a state into the parts that are saved."""
-    return {"driver": Driver(state.params, state.scale), "rest": state.replace(params=None, scale=None)}
+    return {"driver": Driver(state.params, state.scale), "rest": dataclasses.replace(state, params=None, scale=None)}
+
+
+def _checkpointer(directory: Path, **options: Any) -> ocp.training.Checkpointer:
+    """Orbax's manager of a folder of checkpoints."""
+    absolute: Any = directory.resolve()
+    return ocp.training.Checkpointer(absolute, **options)
 
 
 class Checkpoints:
@@ -75,11 +81,8 @@ class Checkpoints:
         """Open or create; keeps the latest three and the one with the best score."""
         policies = ocp.training.preservation_policies
         best = policies.BestN(get_metric_fn=lambda metrics: metrics["score"], n=1)
-        self._orbax = ocp.training.Checkpointer(
-            directory.resolve(),
-            preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEEP_LATEST), best]),
-            cleanup_tmp_directories=True,
-        )
+        kept: Any = policies.AnyPreservationPolicy([policies.LatestN(KEEP_LATEST), best])
+        self._orbax = _checkpointer(directory, preservation_policy=kept, cleanup_tmp_directories=True)
 
     def save(self, steps: int, state: TrainState, progress: Progress) -> None:
         """Write a checkpoint after `steps` environment steps; the score is the mean return of recent episodes.
@@ -90,13 +93,9 @@ class Checkpoints:
         saved = parts(state)
         about = {name: {"layout": layout(part), "content": content(part)} for name, part in saved.items()}
         score = progress.mean_return if np.isfinite(progress.mean_return) else -1e30
+        notes: Any = {"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)}
         self._orbax.save_checkpointables(
-            steps,
-            saved,
-            force=True,
-            overwrite=True,
-            metrics={"score": score},
-            custom_metadata={"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)},
+            steps, saved, force=True, overwrite=True, metrics={"score": score}, custom_metadata=notes
         )
 
     def close(self) -> None:
@@ -144,7 +143,7 @@ def best_first(place: Path) -> list[Path]:
 def _score(path: Path) -> float:
     """Score of a checkpoint; the lowest when it cannot be read."""
     try:
-        with ocp.training.Checkpointer(path.parent.resolve()) as orbax:
+        with _checkpointer(path.parent) as orbax:
             metrics = orbax.metadata(int(path.name)).metrics
         return float(metrics["score"]) if isinstance(metrics, dict) else -np.inf
     except Exception:  # whatever a damaged file raises: it is refused, with its reason, when it is read
@@ -154,7 +153,7 @@ def _score(path: Path) -> float:
 def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
     """Read parts of one checkpoint into the layout of `wanted`; InputError says what is wrong with it."""
     try:
-        with ocp.training.Checkpointer(path.parent.resolve()) as orbax:
+        with _checkpointer(path.parent) as orbax:
             about = orbax.metadata(int(path.name)).custom_metadata
             if not isinstance(about, dict) or about.get("format") != FORMAT:
                 raise InputError(f"{path}: is not a checkpoint of this version of kart_jax; give another one")
@@ -211,7 +210,7 @@ def restore(place: Path, like: TrainState, warn: Callable[[str], None]) -> tuple
     """
     found, progress = _first_readable(find(place), lambda path: _read(path, parts(like)), warn)
     driver: Driver = found["driver"]
-    return found["rest"].replace(params=driver.params, scale=driver.scale), progress
+    return dataclasses.replace(found["rest"], params=driver.params, scale=driver.scale), progress
 
 
 def restore_driver(paths: list[Path], like: Driver, warn: Callable[[str], None]) -> Driver:

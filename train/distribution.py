@@ -15,7 +15,6 @@ Gauss-Hermite quadrature, exact to 1e-3 for std <= 2 and differentiable, so it n
 Unlike the entropy of u it is bounded by log 2 per component and falls when actions saturate.
 """
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,29 +24,29 @@ WEIGHTS = WEIGHTS / np.sqrt(2.0 * np.pi)  # now for expectations over a standard
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
-def squash(raw: chex.Array) -> chex.Array:
+def squash(raw: jax.Array) -> jax.Array:
     """Action in [-1, 1] of a raw sample u; (..., 2) -> (..., 2)."""
     return jnp.tanh(raw)
 
 
-def log_slope(raw: chex.Array) -> chex.Array:
+def log_slope(raw: jax.Array) -> jax.Array:
     """log of d tanh(u) / du = log(1 - tanh(u)²), elementwise, stable for large |u|."""
     return 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
 
 
-def sample(key: chex.PRNGKey, mean: chex.Array, log_std: chex.Array) -> chex.Array:
+def sample(key: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
     """Draw the raw action u; mean (..., 2), log_std broadcasts -> (..., 2)."""
     return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
 
 
-def log_prob(raw: chex.Array, mean: chex.Array, log_std: chex.Array) -> chex.Array:
+def log_prob(raw: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
     """Log-density of the action tanh(u) in [-1, 1]²; raw and mean (..., 2), log_std broadcasts -> (...)."""
     z = (raw - mean) * jnp.exp(-log_std)
     gaussian = -0.5 * z * z - log_std - LOG_SQRT_2PI
     return jnp.sum(gaussian - log_slope(raw), axis=-1)
 
 
-def entropy(mean: chex.Array, log_std: chex.Array) -> chex.Array:
+def entropy(mean: jax.Array, log_std: jax.Array) -> jax.Array:
     """Differential entropy of the action in nats, at most 2 log 2; mean (..., 2), log_std broadcasts -> (...)."""
     nodes, weights = jnp.asarray(NODES, mean.dtype), jnp.asarray(WEIGHTS, mean.dtype)
     raw = mean[..., None] + jnp.exp(log_std)[..., None] * nodes

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -26,7 +25,7 @@ from kart_jax.env.types import EnvState
 from train.networks import Observation
 from train.policy import Policy, load_policy
 
-Act = Callable[[Any, Observation, EnvState], chex.Array]  # driver, (B, ...), (B, ...) -> (B, 2)
+Act = Callable[[Any, Observation, EnvState], jax.Array]  # driver, (B, ...), (B, ...) -> (B, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,24 +56,24 @@ class Result:
 class Tally:
     """Counters of B drives; every field (B,)."""
 
-    alive: chex.Array  # bool, no fault and time left
-    laps: chex.Array  # int32
-    best_lap: chex.Array  # s, inf = none
-    lap_time_sum: chex.Array  # s
-    off_track: chex.Array  # int32, steps
-    steps: chex.Array  # int32
+    alive: jax.Array  # bool, no fault and time left
+    laps: jax.Array  # int32
+    best_lap: jax.Array  # s, inf = none
+    lap_time_sum: jax.Array  # s
+    off_track: jax.Array  # int32, steps
+    steps: jax.Array  # int32
 
 
-def learned(policy: Policy, observation: Observation, _: EnvState) -> chex.Array:
+def learned(policy: Policy, observation: Observation, _: EnvState) -> jax.Array:
     """Act by the trained policy."""
     return policy(observation)
 
 
-def by_script(driver: tuple[scripted.Plan, KartEnv], _: Observation, state: EnvState) -> chex.Array:
+def by_script(driver: tuple[scripted.Plan, KartEnv], _: Observation, state: EnvState) -> jax.Array:
     """Act by the scripted driver, which sees the state itself."""
     plan, env = driver
 
-    def one(state: EnvState) -> chex.Array:
+    def one(state: EnvState) -> jax.Array:
         kart = jax.tree.map(lambda field: field[0], state.race.karts)
         wish = scripted.control(plan, env.tracks, state.race.track, kart, env.default_params.kart)
         return jnp.stack([wish.steering, wish.throttle - wish.brake])
@@ -86,21 +85,21 @@ def start_params(params: EnvParams, drives: int, seconds: float) -> EnvParams:
     """Parameters (drives, ...): the first from the grid, the others anywhere; every drive lasts `seconds` at most."""
     many: EnvParams = jax.tree.map(lambda x: jnp.broadcast_to(x, (drives, *jnp.shape(x))), params)
     grid = jnp.zeros(drives).at[0].set(1.0)
-    return many.replace(
-        start=many.start.replace(grid=grid), limits=many.limits.replace(episode_time=jnp.full(drives, seconds))
-    )
+    start = dataclasses.replace(many.start, grid=grid)
+    limits = dataclasses.replace(many.limits, episode_time=jnp.full(drives, seconds))
+    return dataclasses.replace(many, start=start, limits=limits)
 
 
 @partial(jax.jit, static_argnums=(0, 4))
 def drive(act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int) -> Tally:
     """Drive every drive of `params` (B, ...) for `steps` control steps."""
-    drives = params.start.grid.shape[0]
+    drives = jnp.shape(params.start.grid)[0]
     key = jax.random.key(0)
     observation, state = reset_batch(env, key, params, drives, varied=True)
     none = jnp.zeros(drives, jnp.int32)
     tally = Tally(jnp.ones(drives, bool), none, jnp.full(drives, jnp.inf), jnp.zeros(drives), none, none)
 
-    def step(carry: tuple[Observation, EnvState, Tally], _: None) -> tuple[tuple[Any, ...], None]:
+    def step(carry: tuple[Observation, EnvState, Tally], _: Any) -> tuple[tuple[Any, ...], None]:
         observation, state, tally = carry
         action = act(driver, observation, state)
         observation, state, _, terminated, truncated, info = step_batch(env, key, state, action, params, varied=True)
@@ -156,7 +155,7 @@ def evaluate(
     for track in track_name or settings.tracks:
         config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
         env = make(track, kart=settings.kart, config=config)
-        blind = env.replace(config=EnvConfig(frame_stack=1, vision=False))
+        blind = dataclasses.replace(env, config=EnvConfig(frame_stack=1, vision=False))
         plan = scripted.prepare(env.tracks, env.default_params.kart)
         seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])
         steps = math.ceil(seconds / config.control_dt)

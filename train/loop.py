@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -96,7 +97,7 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         driver = Driver(fresh.params, fresh.scale)
         driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
-        fresh = fresh.replace(params=driver.params, scale=driver.scale)
+        fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
         folder, progress = run_folder.choose(config, settings), Progress()
         notes.append(f"starting from the driver of {place}: track, kart, seed or number of karts differ")
     folder.create(settings)
@@ -113,7 +114,7 @@ def continues(settings: Settings, saved: Settings) -> bool:
 def stop_requests() -> Iterator[list[int]]:
     """Collect Ctrl-C and SIGTERM instead of dying of them; a second one of the same kind acts as usual."""
     received: list[int] = []
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, _: object) -> None:
         received.append(number)

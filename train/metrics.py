@@ -1,6 +1,5 @@
 """What one update tells the host: sums over the roll-out and the loss terms, reduced on the device."""
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -14,26 +13,26 @@ from train.rollout import Trajectory
 class UpdateMetrics:
     """One update; scalars unless a shape is given."""
 
-    episodes: chex.Array  # episodes that ended in the roll-out
-    return_sum: chex.Array  # raw reward, over those episodes
-    length_sum: chex.Array  # steps, over those episodes
-    laps: chex.Array  # valid laps completed
-    lap_time_sum: chex.Array  # s, over those laps
-    lap_time_min: chex.Array  # s, inf = no lap
-    off_track: chex.Array  # 0..1, share of the steps
-    reward_terms: chex.Array  # (R,) mean per step, in the order of `kart_jax.env.reward.TERMS`
-    causes: chex.Array  # (C,) episodes that ended by each `Cause`; the first, NONE, is always 0
+    episodes: jax.Array  # episodes that ended in the roll-out
+    return_sum: jax.Array  # raw reward, over those episodes
+    length_sum: jax.Array  # steps, over those episodes
+    laps: jax.Array  # valid laps completed
+    lap_time_sum: jax.Array  # s, over those laps
+    lap_time_min: jax.Array  # s, inf = no lap
+    off_track: jax.Array  # 0..1, share of the steps
+    reward_terms: jax.Array  # (R,) mean per step, in the order of `kart_jax.env.reward.TERMS`
+    causes: jax.Array  # (C,) episodes that ended by each `Cause`; the first, NONE, is always 0
     losses: LossTerms  # mean over the gradient steps
-    explained_variance: chex.Array  # 1 - var(target - value) / var(target)
-    learning_rate: chex.Array
-    reward_scale: chex.Array  # what rewards were divided by
-    std: chex.Array  # mean standard deviation of the policy before the squashing
+    explained_variance: jax.Array  # 1 - var(target - value) / var(target)
+    learning_rate: jax.Array
+    reward_scale: jax.Array  # what rewards were divided by
+    std: jax.Array  # mean standard deviation of the policy before the squashing
 
 
-def explained_variance(value: chex.Array, target: chex.Array, weight: chex.Array) -> chex.Array:
+def explained_variance(value: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
     """How much of the targets' variance the critic predicts: 1 = all, 0 = none; shapes (...) -> ()."""
 
-    def variance(x: chex.Array) -> chex.Array:
+    def variance(x: jax.Array) -> jax.Array:
         return weighted_mean((x - weighted_mean(x, weight)) ** 2, weight)
 
     return 1.0 - variance(target - value) / jnp.maximum(variance(target), 1e-8)
@@ -42,10 +41,10 @@ def explained_variance(value: chex.Array, target: chex.Array, weight: chex.Array
 def summarise(
     trajectory: Trajectory,
     losses: LossTerms,
-    variance: chex.Array,
-    rate: chex.Array,
-    scale: chex.Array,
-    log_std: chex.Array,
+    variance: jax.Array,
+    rate: jax.Array,
+    scale: jax.Array,
+    log_std: jax.Array,
 ) -> UpdateMetrics:
     """Reduce a roll-out of T steps and B karts, and pass the update's scalars along."""
     drive = trajectory.drive

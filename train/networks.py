@@ -16,13 +16,12 @@ A convolution has two forms with the same parameters and the same values:
 
 from typing import Literal
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
 ConvolutionForm = Literal["lax", "patches"]
-Observation = dict[str, chex.Array]
+Observation = dict[str, jax.Array]
 HIDDEN_SCALE = 2.0**0.5  # orthogonal gain that keeps the variance through a ReLU
 
 
@@ -31,7 +30,7 @@ def convolution_form(backend: str) -> ConvolutionForm:
     return "patches" if backend == "cpu" else "lax"
 
 
-def space_to_depth(images: chex.Array, stride: int) -> chex.Array:
+def space_to_depth(images: jax.Array, stride: int) -> jax.Array:
     """(B, H, W, C) -> (B, H // stride, W // stride, stride² C): each stride x stride block becomes one pixel."""
     batch, height, width, channels = images.shape
     rows, columns = height // stride, width // stride
@@ -39,7 +38,7 @@ def space_to_depth(images: chex.Array, stride: int) -> chex.Array:
     return blocks.transpose(0, 1, 3, 2, 4, 5).reshape(batch, rows, columns, stride * stride * channels)
 
 
-def patch_convolution(images: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
+def patch_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """Valid convolution as one matrix product; the kernel's side must be a multiple of the stride.
 
     Args:
@@ -62,7 +61,7 @@ def patch_convolution(images: chex.Array, kernel: chex.Array, stride: int) -> ch
     return product.reshape(images.shape[0], rows, columns, features)
 
 
-def lax_convolution(images: chex.Array, kernel: chex.Array, stride: int) -> chex.Array:
+def lax_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
     """The same valid convolution by `jax.lax.conv_general_dilated`; shapes as in `patch_convolution`."""
     return jax.lax.conv_general_dilated(
         images.astype(kernel.dtype), kernel, (stride, stride), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -91,7 +90,7 @@ class Convolution(nnx.Module):
         self.form = form
         self.input_scale = input_scale
 
-    def __call__(self, images: chex.Array) -> chex.Array:
+    def __call__(self, images: jax.Array) -> jax.Array:
         """(B, H, W, inputs) -> (B, H', W', outputs)."""
         convolve = patch_convolution if self.form == "patches" else lax_convolution
         return convolve(images, self.kernel[...] * self.input_scale, self.stride) + self.bias[...]
@@ -114,7 +113,7 @@ class VisionEncoder(nnx.Module):
         self.second = Convolution(32, 64, size=4, stride=2, form=form, rngs=rngs)
         self.third = Convolution(64, 64, size=3, stride=1, form=form, rngs=rngs)
 
-    def __call__(self, frames: chex.Array) -> chex.Array:
+    def __call__(self, frames: jax.Array) -> jax.Array:
         """(B, 84, 84, C) uint8 -> (B, 3136) float32, not negative."""
         features = nnx.relu(self.first(frames))
         features = nnx.relu(self.second(features))
@@ -145,7 +144,7 @@ class ActorCritic(nnx.Module):
         self.critic_out = dense(256, 1, rngs, scale=1.0)
         self.log_std = nnx.Param(jnp.full((2,), jnp.log(initial_std), jnp.float32))
 
-    def __call__(self, observation: Observation) -> tuple[chex.Array, chex.Array, chex.Array]:
+    def __call__(self, observation: Observation) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Evaluate a batch.
 
         Args:
@@ -165,7 +164,7 @@ class ActorCritic(nnx.Module):
 
 
 def build(
-    key: chex.PRNGKey, channels: int, form: ConvolutionForm, initial_std: float
+    key: jax.Array, channels: int, form: ConvolutionForm, initial_std: float
 ) -> tuple[nnx.GraphDef[ActorCritic], nnx.State]:
     """Draw a network and split it once into its static graph and its parameters; see `ActorCritic` for arguments."""
     model = ActorCritic(channels, form, initial_std, nnx.Rngs(params=key))

@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import chex
 import jax
 from flax import nnx, struct
 
@@ -21,7 +20,7 @@ class Policy:
     params: nnx.State
     graph: nnx.GraphDef[ActorCritic] = struct.field(pytree_node=False)
 
-    def __call__(self, observation: Observation) -> chex.Array:
+    def __call__(self, observation: Observation) -> jax.Array:
         """Most likely action before the squashing, squashed: batch of observations (B, ...) -> (B, 2) in [-1, 1]."""
         mean, _, _ = nnx.merge(self.graph, self.params)(observation)
         return distribution.squash(mean)

@@ -14,7 +14,6 @@ mean(ratio - 1 - log ratio) (Schulman 2020, http://joschu.net/blog/kl-approx.htm
 
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
@@ -29,39 +28,39 @@ class Batch:
     """Samples to learn from; every field starts with the same axis N."""
 
     observation: networks.Observation  # (N, ...)
-    raw_action: chex.Array  # (N, 2) before the squashing
-    log_prob: chex.Array  # (N,) when it was driven
-    value: chex.Array  # (N,) scaled reward, when it was driven
-    advantage: chex.Array  # (N,) normalised
-    target: chex.Array  # (N,) scaled reward
-    weight: chex.Array  # (N,) 0 or 1
+    raw_action: jax.Array  # (N, 2) before the squashing
+    log_prob: jax.Array  # (N,) when it was driven
+    value: jax.Array  # (N,) scaled reward, when it was driven
+    advantage: jax.Array  # (N,) normalised
+    target: jax.Array  # (N,) scaled reward
+    weight: jax.Array  # (N,) 0 or 1
 
 
 @struct.dataclass
 class LossTerms:
     """Scalars of one gradient step, or their mean over an update."""
 
-    policy_gradient_loss: chex.Array  # ()
-    value_loss: chex.Array  # ()
-    entropy: chex.Array  # () nats, of the squashed action
-    approx_kl: chex.Array  # () nats
-    clip_fraction: chex.Array  # () 0..1
+    policy_gradient_loss: jax.Array  # ()
+    value_loss: jax.Array  # ()
+    entropy: jax.Array  # () nats, of the squashed action
+    approx_kl: jax.Array  # () nats
+    clip_fraction: jax.Array  # () 0..1
 
 
-def weighted_mean(values: chex.Array, weight: chex.Array) -> chex.Array:
+def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
     """Mean of `values` over the samples that count; both (N,) -> ()."""
     return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1.0)
 
 
-def normalise(advantage: chex.Array, weight: chex.Array) -> chex.Array:
+def normalise(advantage: jax.Array, weight: jax.Array) -> jax.Array:
     """Bring the advantages that count to mean 0 and standard deviation 1; (...) and (...) -> (...)."""
     centred = advantage - weighted_mean(advantage, weight)
     return centred / (jnp.sqrt(weighted_mean(centred**2, weight)) + 1e-8)
 
 
 def terms(
-    mean: chex.Array, log_std: chex.Array, value: chex.Array, batch: Batch, config: PPOConfig
-) -> tuple[chex.Array, LossTerms]:
+    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, config: PPOConfig
+) -> tuple[jax.Array, LossTerms]:
     """The loss of the module docstring and its parts, from the network's outputs (N, 2), (2,) and (N,)."""
     log_ratio = distribution.log_prob(batch.raw_action, mean, log_std) - batch.log_prob
     ratio = jnp.exp(log_ratio)
@@ -89,7 +88,7 @@ def optimiser(config: PPOConfig) -> optax.GradientTransformation:
     return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
 
 
-def learning_rate(update: chex.Array, updates: int, config: PPOConfig) -> chex.Array:
+def learning_rate(update: jax.Array, updates: int, config: PPOConfig) -> jax.Array:
     """Step size of update number `update` of `updates`: linear from the start value to `final_learning_rate` of it."""
     done = jnp.clip(update / updates, 0.0, 1.0)
     return config.learning_rate * (1.0 - (1.0 - config.final_learning_rate) * done)
@@ -100,8 +99,8 @@ def learn(
     params: nnx.State,
     moments: Any,
     batch: Batch,
-    rate: chex.Array,
-    key: chex.PRNGKey,
+    rate: jax.Array,
+    key: jax.Array,
     config: PPOConfig,
 ) -> tuple[nnx.State, Any, LossTerms]:
     """Run the epochs over one roll-out, until they are done or the KL divergence ends them.
@@ -126,10 +125,10 @@ def learn(
     )
     order = epochs.reshape(config.epochs * config.minibatches, config.minibatch_size)
 
-    def loss(params: nnx.State, part: Batch) -> tuple[chex.Array, LossTerms]:
+    def loss(params: nnx.State, part: Batch) -> tuple[jax.Array, LossTerms]:
         return terms(*nnx.merge(graph, params)(part.observation), part, config)
 
-    def unfinished(carry: tuple[Any, ...]) -> chex.Array:
+    def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
         return (step < order.shape[0]) & (last_kl <= 1.5 * config.target_kl)
 

@@ -59,7 +59,8 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None) ->
     """
     telemetry_only = _pick(config.telemetry_only, saved and saved.telemetry_only, False)
     machine = MACHINES[backend == "cpu", telemetry_only]
-    profile = _pick(config.profile, saved and saved.profile, "conservative")
+    default: ProfileName = "conservative"
+    profile = _pick(config.profile, saved and saved.profile, default)
     chosen = PROFILES[profile]
     fields = ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "learning_rate", "ent_coef", "gamma")
     given = {field: getattr(config, field) for field in fields if getattr(config, field) is not None}

@@ -5,7 +5,7 @@ seen so far is the scale (Engstrom et al. 2020, "Implementation matters", arXiv:
 the parallel variance formula of Chan, Golub and LeVeque (1983).
 """
 
-import chex
+import jax
 import jax.numpy as jnp
 from flax import struct
 
@@ -14,9 +14,9 @@ from flax import struct
 class ReturnScale:
     """Mean and variance of the discounted returns seen so far."""
 
-    mean: chex.Array  # () raw reward
-    variance: chex.Array  # () raw reward²
-    count: chex.Array  # () float32, samples merged
+    mean: jax.Array  # () raw reward
+    variance: jax.Array  # () raw reward²
+    count: jax.Array  # () float32, samples merged
 
 
 def start() -> ReturnScale:
@@ -24,7 +24,7 @@ def start() -> ReturnScale:
     return ReturnScale(mean=jnp.float32(0.0), variance=jnp.float32(1.0), count=jnp.float32(0.0))
 
 
-def merge(scale: ReturnScale, returns: chex.Array) -> ReturnScale:
+def merge(scale: ReturnScale, returns: jax.Array) -> ReturnScale:
     """Take in discounted returns of any shape."""
     count = jnp.float32(returns.size)
     total = scale.count + count
@@ -33,6 +33,6 @@ def merge(scale: ReturnScale, returns: chex.Array) -> ReturnScale:
     return ReturnScale(mean=scale.mean + shift * count / total, variance=spread / total, count=total)
 
 
-def divisor(scale: ReturnScale) -> chex.Array:
+def divisor(scale: ReturnScale) -> jax.Array:
     """What rewards are divided by: the standard deviation, kept off zero. () raw reward."""
     return jnp.sqrt(scale.variance + 1e-8)

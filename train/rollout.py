@@ -1,8 +1,8 @@
 """Driving B karts for T steps with the current policy, on the device."""
 
+import dataclasses
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import nnx, struct
@@ -18,13 +18,13 @@ from train.state import TrainState
 class Drive:
     """What the log wants to know of one step."""
 
-    episode_return: chex.Array  # () raw reward of the episode so far; counts where the episode ends
-    episode_length: chex.Array  # () steps of the episode so far
-    lap_completed: chex.Array  # () bool, a valid lap ended on this step
-    lap_time: chex.Array  # () s, nan otherwise
-    off_track: chex.Array  # () bool
-    reward_terms: chex.Array  # (R,) weighted, in the order of `kart_jax.env.reward.TERMS`
-    cause: chex.Array  # () int32, why the episode ended, see `kart_jax.env.types.Cause`
+    episode_return: jax.Array  # () raw reward of the episode so far; counts where the episode ends
+    episode_length: jax.Array  # () steps of the episode so far
+    lap_completed: jax.Array  # () bool, a valid lap ended on this step
+    lap_time: jax.Array  # () s, nan otherwise
+    off_track: jax.Array  # () bool
+    reward_terms: jax.Array  # (R,) weighted, in the order of `kart_jax.env.reward.TERMS`
+    cause: jax.Array  # () int32, why the episode ended, see `kart_jax.env.types.Cause`
 
 
 @struct.dataclass
@@ -32,13 +32,13 @@ class Trajectory:
     """T steps of B karts."""
 
     observation: networks.Observation  # (T, B, ...) before each step
-    raw_action: chex.Array  # (T, B, 2) before the squashing
-    log_prob: chex.Array  # (T, B)
-    value: chex.Array  # (T, B) scaled reward
-    reward: chex.Array  # (T, B) raw
-    terminated: chex.Array  # (T, B) bool
-    truncated: chex.Array  # (T, B) bool
-    discounted: chex.Array  # (T, B) discounted return so far, raw reward
+    raw_action: jax.Array  # (T, B, 2) before the squashing
+    log_prob: jax.Array  # (T, B)
+    value: jax.Array  # (T, B) scaled reward
+    reward: jax.Array  # (T, B) raw
+    terminated: jax.Array  # (T, B) bool
+    truncated: jax.Array  # (T, B) bool
+    discounted: jax.Array  # (T, B) discounted return so far, raw reward
     drive: Drive  # (T, B, ...)
 
 
@@ -47,7 +47,7 @@ def collect(
     env: KartEnv,
     env_params: EnvParams,
     state: TrainState,
-    key: chex.PRNGKey,
+    key: jax.Array,
     steps: int,
     gamma: float,
 ) -> tuple[TrainState, Trajectory]:
@@ -57,7 +57,7 @@ def collect(
     """
     network = nnx.merge(graph, state.params)
 
-    def step(carry: tuple[Any, ...], step_key: chex.PRNGKey) -> tuple[tuple[Any, ...], Trajectory]:
+    def step(carry: tuple[Any, ...], step_key: jax.Array) -> tuple[tuple[Any, ...], Trajectory]:
         observation, env_state, discounted = carry
         action_key, env_key = jax.random.split(step_key)
         mean, log_std, value = network(observation)
@@ -80,4 +80,5 @@ def collect(
 
     carry = (state.observation, state.env_state, state.discounted)
     (observation, env_state, discounted), trajectory = jax.lax.scan(step, carry, jax.random.split(key, steps))
-    return state.replace(observation=observation, env_state=env_state, discounted=discounted), trajectory
+    moved = dataclasses.replace(state, observation=observation, env_state=env_state, discounted=discounted)
+    return moved, trajectory

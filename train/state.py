@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import nnx, struct
@@ -22,12 +21,12 @@ class TrainState:
     scale: return_scale.ReturnScale  # of the rewards
     env_state: Any  # (B, ...) state of the environments
     observation: networks.Observation  # (B, ...) what the karts see now
-    discounted: chex.Array  # (B,) discounted return under way, raw reward
-    key: chex.PRNGKey  # () typed key of the run; each update folds its number in
-    update: chex.Array  # () int32, updates done; environment steps would overflow 32 bits
+    discounted: jax.Array  # (B,) discounted return under way, raw reward
+    key: jax.Array  # () typed key of the run; each update folds its number in
+    update: jax.Array  # () int32, updates done; environment steps would overflow 32 bits
 
 
-def build_network(settings: Settings, key: chex.PRNGKey) -> tuple[nnx.GraphDef[networks.ActorCritic], nnx.State]:
+def build_network(settings: Settings, key: jax.Array) -> tuple[nnx.GraphDef[networks.ActorCritic], nnx.State]:
     """The network of these settings in the form that suits the backend: static graph and fresh parameters."""
     channels = 0 if settings.telemetry_only else 3 * settings.frame_stack
     form = networks.convolution_form(jax.default_backend())

@@ -1,9 +1,9 @@
 """One update of training, and a compiled chunk of them; all on the device."""
 
+import dataclasses
 from functools import partial
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 from flax import nnx
@@ -17,8 +17,8 @@ Graph = nnx.GraphDef[networks.ActorCritic]
 
 
 def _batch(
-    trajectory: rollout.Trajectory, last_value: chex.Array, divisor: chex.Array, config: PPOConfig
-) -> tuple[ppo.Batch, chex.Array]:
+    trajectory: rollout.Trajectory, last_value: jax.Array, divisor: jax.Array, config: PPOConfig
+) -> tuple[ppo.Batch, jax.Array]:
     """Samples of a roll-out (T, B, ...) -> (T B, ...), and how much of the targets the critic had foreseen ()."""
     values = jnp.concatenate([trajectory.value, last_value[None]])
     estimate = partial(advantage.gae, gamma=config.gamma, gae_lambda=config.gae_lambda)
@@ -60,7 +60,7 @@ def update(
     # Report.
     log_std = nnx.merge(graph, params).log_std[...]
     report = metrics.summarise(trajectory, losses, foreseen, rate, divisor, log_std)
-    state = state.replace(params=params, optimiser=moments, scale=scale, update=state.update + 1)
+    state = dataclasses.replace(state, params=params, optimiser=moments, scale=scale, update=state.update + 1)
     return state, report
 
 

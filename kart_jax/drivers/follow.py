@@ -124,9 +124,8 @@ def pedals(
     drive, coast = (profile.at_speed(table, limits, speed) for table in (limits.drive, limits.coast))
     turning = jnp.maximum(jnp.abs(curvature), jnp.abs(state.yaw_rate) / jnp.maximum(speed, 1.0))
     room = profile.share(turning, speed * speed, limits)
-    most = profile.at_speed(limits.traction, limits, speed) * room
     least = -profile.at_speed(limits.brake, limits, speed) * room
-    wanted = jnp.clip(wanted, jnp.minimum(least, coast), jnp.maximum(most, coast))
+    wanted = jnp.maximum(wanted, jnp.minimum(least, coast))
     throttle = jnp.clip((wanted - coast) / jnp.maximum(drive - coast, 0.1), 0.0, 1.0)
     full = 2.0 * params.front_brake / params.front_tyre.radius + params.rear_brake / params.rear_tyre.radius
     brake = jnp.clip((coast - wanted) * params.mass / full, 0.0, 1.0)

@@ -4,8 +4,9 @@ With u = v² and path curvature k, a lap is bounded by the bends, k u <= a_lat(v
 driving forwards along it. Longitudinal acceleration shares the tyres with the lateral one (exponent p of the
 envelope, rho = |k| u / a_lat):
 
-    share = (1 - rho^p)^(1/p),   u_{i+1} = u_i + 2 a ds,   a_brake = brake(v) share,
-    a_drive = min(drive(v), traction(v) share)
+    share = (1 - rho^p)^(1/p),   u_{i+1} = u_i + 2 a ds,   a_brake = brake(v) share,   a_drive = drive(v) share
+
+The engine-limited drive is shared too: it stands for the drag of the sliding tyres and the rigid axle in bends
 
 (Brayshaw & Harrison 2005, "A quasi steady state approach to race car lap simulation"). Both passes run twice round
 the lap so that the flying lap does not depend on where they start.
@@ -27,8 +28,7 @@ class Limits:
     """What the driver takes as the kart's limits, on S equal steps of speed from 0 to `top`."""
 
     lateral: chex.Array  # (S,) m/s², steady cornering
-    drive: chex.Array  # (S,) m/s², net acceleration at full throttle, straight
-    traction: chex.Array  # (S,) m/s², net acceleration that the driven tyres could bear, straight
+    drive: chex.Array  # (S,) m/s², best acceleration, straight; negative above the top speed
     brake: chex.Array  # (S,) m/s², straight braking, positive
     coast: chex.Array  # (S,) m/s², straight, closed throttle, negative
     exponent: chex.Array  # () exponent p of the combined envelope
@@ -81,8 +81,8 @@ def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
     def drive(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
         top, k, ds = node
         v = jnp.sqrt(square)
-        grip = at_speed(limits.traction, limits, v) * share(k, square, limits)
-        push = jnp.minimum(at_speed(limits.drive, limits, v), grip)
+        full = at_speed(limits.drive, limits, v)
+        push = jnp.where(full > 0, full * share(k, square, limits), full)
         square = jnp.clip(square + 2.0 * push * ds, SLOWEST**2, top)
         return square, square
 

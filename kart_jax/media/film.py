@@ -14,12 +14,15 @@ import numpy as np
 
 from kart_jax.media.dashboard import Dashboard
 from kart_jax.media.video import check_path, write_gif, write_mp4
-from kart_jax.render.view import Appearance, Pose, ViewConfig, default_appearance, render
+from kart_jax.render.scene import Scene, pack
+from kart_jax.render.types import Appearance, Pose, ViewConfig, default_appearance
+from kart_jax.render.view import render
 from kart_jax.telemetry.log import Log
 from kart_jax.track.types import Tracks
 
 BATCH = 8  # frames rendered in one call: enough to keep the device busy, little memory
 GIF_RATE = 12.5  # frames per second
+SKY = 0.05  # share of the rows with nothing but sky: a wide picture has its horizon higher than a square one
 
 
 def poses(log: Log) -> Pose:
@@ -51,17 +54,18 @@ def views(
         (H, W, 3) uint8, one per row.
     """
     look = default_appearance() if appearance is None else appearance
+    scene = pack(tracks)
     draw = jax.jit(partial(_render_batch, config=config))
     every = poses(log)
     for first in range(0, len(log), BATCH):
         index = jnp.minimum(jnp.arange(first, first + BATCH), len(log) - 1)
-        pictures = draw(tracks, jnp.asarray(track, jnp.int32), jax.tree.map(lambda leaf: leaf[index], every), look)  # noqa: B023
+        pictures = draw(scene, jnp.asarray(track, jnp.int32), jax.tree.map(lambda leaf: leaf[index], every), look)  # noqa: B023
         yield from np.asarray(pictures)[: len(log) - first]
 
 
-def _render_batch(tracks: Tracks, track: jax.Array, batch: Pose, look: Appearance, config: ViewConfig) -> jax.Array:
+def _render_batch(scene: Scene, track: jax.Array, batch: Pose, look: Appearance, config: ViewConfig) -> jax.Array:
     """Render (B,) poses: (B, H, W, 3) uint8."""
-    return jax.vmap(lambda pose: render(tracks, track, pose, look, config))(batch)
+    return jax.vmap(lambda pose: render(scene, track, pose, look, config))(batch)
 
 
 def frames(
@@ -69,7 +73,7 @@ def frames(
 ) -> Iterator[np.ndarray]:
     """View and dashboard of every row: (height, width, 3) uint8 each."""
     board = Dashboard(log, tracks, track, height, width, title)
-    config = ViewConfig(height=height, width=width)
+    config = ViewConfig(height=height, width=width, sky=SKY)
     for row, view in enumerate(views(log, tracks, track, config)):
         yield board.draw(view, row)
 

@@ -191,7 +191,7 @@ def _cell(scene: Scene, here: Plane, x: chex.Array, y: chex.Array) -> tuple[chex
 
 
 def _read(scene: Scene, index: chex.Array) -> chex.Array:
-    return scene.words.at[index].get(mode="promise_in_bounds")
+    return jnp.take(scene.words, index, mode="clip")
 
 
 def ground(scene: Scene, here: Plane, x: chex.Array, y: chex.Array) -> Ground:

@@ -105,7 +105,7 @@ def backdrop(rays: Rays, wall: Wall, ground: Colour, look: Appearance, camera_z:
     part = position - index
 
     def read(table: chex.Array, at: chex.Array) -> chex.Array:
-        return table.at[at].get(mode="promise_in_bounds")
+        return jnp.take(table, at, mode="clip")
 
     near, far = read(wall.nearness, index), read(wall.nearness, index + 1)
     nearness = near + (far - near) * part

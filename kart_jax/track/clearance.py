@@ -5,7 +5,7 @@ over the gap between them could be: arc / chord > pi/2 for a half circle, and le
 """
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax.track.line import Line
 
@@ -25,7 +25,7 @@ def gap(line: Line, reach: float = 20.0) -> tuple[float, int]:
     """
     half = np.maximum(line.half_left, line.half_right)
     points = np.column_stack([line.x, line.y])
-    i, j = cKDTree(points).query_pairs(2.0 * float(half.max()) + reach, output_type="ndarray").T
+    i, j = KDTree(points).query_pairs(2.0 * float(half.max()) + reach, output_type="ndarray").T
     along = np.abs(i - j)
     along = np.minimum(along, line.count - along) * line.spacing
     step = points[j] - points[i]

@@ -26,6 +26,17 @@ def straights(vertices: np.ndarray, radii: np.ndarray) -> np.ndarray:
     return edge - used - np.roll(used, -1)
 
 
+def fit_radii(vertices: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Reduce the wanted radii (V,) m until neighbouring corners share the edge between them."""
+    per_radius = np.tan(np.abs(turns(vertices)) / 2)
+    edge = np.hypot(*(np.roll(vertices, -1, axis=0) - vertices).T)
+    used = wanted * per_radius
+    for _ in range(3):
+        spare = 0.98 * edge / (used + np.roll(used, -1))
+        used = used * np.minimum(1.0, np.minimum(spare, np.roll(spare, 1)))
+    return used / per_radius
+
+
 def rounded(vertices: np.ndarray, radii: np.ndarray, start: float) -> np.ndarray:
     """Path (M, 2) m along the polygon with rounded corners, points about `STEP` apart.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
@@ -80,7 +80,9 @@ def save(
         raise InputError(f"name is {name!r}; allowed are up to 64 letters, digits, _ and -; give for example my_track")
     least, most = checkpoints.SCALES
     if not least <= metres_per_pixel <= most:
-        raise InputError(f"metres_per_pixel is {metres_per_pixel:g}; allowed are {least:g} to {most:g}; 0.25 suits karts")
+        raise InputError(
+            f"metres_per_pixel is {metres_per_pixel:g}; allowed are {least:g} to {most:g}; give 0.25 for kart circuits"
+        )
     if index.exists():
         checkpoints.read(index)
     entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
@@ -100,9 +102,9 @@ def _coverage(line: Line, points: np.ndarray, pixel: float) -> np.ndarray:
     spots = np.column_stack([line.x, line.y])
     fine = resample(spots, line.half_left, line.half_right, FINE)
     reach = float(max(fine.half_left.max(), fine.half_right.max())) + 2 * pixel
-    distance, index = cKDTree(np.column_stack([fine.x, fine.y])).query(points, distance_upper_bound=reach)
+    distance, index = KDTree(np.column_stack([fine.x, fine.y])).query(points, distance_upper_bound=reach)
     near = np.isfinite(distance)
-    i = index[near]
+    i = np.asarray(index)[near]
     step = points[near] - np.column_stack([fine.x[i], fine.y[i]])
     offset = np.cos(fine.heading[i]) * step[:, 1] - np.sin(fine.heading[i]) * step[:, 0]
     edge = np.abs(offset) - np.where(offset > 0, fine.half_left[i], fine.half_right[i])

@@ -194,24 +194,13 @@ def _dress(rng: np.random.Generator, vertices: np.ndarray) -> Line | None:
     low = np.where(sharp, 8.0, np.where(medium, 10.0, 18.0))
     high = np.where(sharp, 12.5, np.where(medium, 36.0, 80.0))
     wanted = low + (high - low) * rng.random(len(vertices))
-    radii = _fit_radii(vertices, wanted)
+    radii = corners.fit_radii(vertices, wanted)
     lap = corners.straights(vertices, radii).sum() + (radii * angle).sum()
     vertices = vertices * np.clip(target / lap, 0.95, 1.3)
-    radii = _fit_radii(vertices, wanted)
+    radii = corners.fit_radii(vertices, wanted)
     straight = corners.straights(vertices, radii)
     if radii.min() < 7.2 or not LIMITS.straight[0] < straight.max() < LIMITS.straight[1]:
         return None
     first = (int(np.argmax(straight)) + 1) % len(vertices)
     path = corners.rounded(np.roll(vertices, -first, axis=0), np.roll(radii, -first), start=0.6)
     return corners.soften(path, BLEND, half, half)
-
-
-def _fit_radii(vertices: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Reduce the wanted radii (V,) m until neighbouring corners share the edge between them."""
-    per_radius = np.tan(np.abs(corners.turns(vertices)) / 2)
-    edge = np.hypot(*(np.roll(vertices, -1, axis=0) - vertices).T)
-    used = wanted * per_radius
-    for _ in range(3):
-        spare = 0.98 * edge / (used + np.roll(used, -1))
-        used = used * np.minimum(1.0, np.minimum(spare, np.roll(spare, 1)))
-    return used / per_radius

@@ -12,11 +12,11 @@ smoother, which halves waves of length c and leaves straights and circles alone.
 from pathlib import Path
 
 import numpy as np
-import scipy.sparse as sparse
+from scipy import sparse
 from scipy.sparse.linalg import spsolve
 
 from kart_jax.errors import InputError
-from kart_jax.track import clearance
+from kart_jax.track import clearance, draw
 from kart_jax.track.line import Line, resample
 
 FIELDS = ("x_m", "y_m", "w_tr_right_m", "w_tr_left_m")
@@ -28,6 +28,7 @@ LEAST_POINTS = 8
 LENGTHS = (100.0, 30_000.0)  # m, circuits that are read
 WIDEST = 50.0  # m, half-width
 LONGEST_STEP = 500.0  # m, between neighbouring points: a longer one is a gap or a wrong unit
+KART_LENGTH = 2500.0  # m, laps up to this are painted at 0.25 m per pixel, longer ones at 1 m
 HEAVIEST = 8.0  # m, most that one point may stand for, so that the ends of a long gap do not outweigh a bend
 
 
@@ -55,6 +56,35 @@ def read_csv(path: str | Path) -> Line:
     return line
 
 
+def import_csv(
+    path: str | Path,
+    name: str,
+    folder: str | Path = "tracks",
+    metres_per_pixel: float | None = None,
+    title: str = "",
+    replace: bool = False,
+) -> Path:
+    """Read a centre line and write it as `<folder>/<name>.png` with its entry in `checkpoints.json`.
+
+    Args:
+        path: the CSV, as in `read_csv`.
+        name: name of the track.
+        folder: where the picture goes; made when it does not exist.
+        metres_per_pixel: scale of the picture; default 0.25, or 1 for laps beyond `KART_LENGTH`.
+        title: one line for lists and previews; default the CSV's file name.
+        replace: whether a track of this name may be overwritten.
+
+    Returns:
+        The path of the picture.
+
+    Raises:
+        InputError: as `read_csv` and `draw.save`.
+    """
+    line = read_csv(path)
+    scale = metres_per_pixel or (0.25 if line.length <= KART_LENGTH else 1.0)
+    return draw.save(line, name, folder, scale, title or f"Imported from {Path(path).name}", replace)
+
+
 def smooth(points: np.ndarray, cut: float = CUT, spacing: float = SPACING, rounds: int = 3) -> np.ndarray:
     """Fit a smooth closed curve to points (M, 2) m in driving order; see the module docstring.
 
@@ -70,30 +100,31 @@ def smooth(points: np.ndarray, cut: float = CUT, spacing: float = SPACING, round
     closed = np.vstack([points, points[:1]])
     s = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(closed, axis=0).T))])
     stands_for = np.minimum((np.roll(np.diff(s), 1) + np.diff(s)) / 2, HEAVIEST)
+    curve = points
     for _ in range(rounds):
         count = max(LEAST_POINTS, round(s[-1] / spacing))
         step = s[-1] / count
         place = s[:-1] / step
-        low = np.floor(place).astype(int)
-        part = place - low
-        rows = np.arange(len(points))
-        pick = sparse.csr_matrix(
-            (np.r_[1 - part, part], (np.r_[rows, rows], np.r_[low % count, (low + 1) % count])),
-            shape=(len(points), count),
-        )
-        third = _third_derivative(count, step)
-        system = pick.T @ sparse.diags(stands_for) @ pick + (cut / (2 * np.pi)) ** 6 * step * (third.T @ third)
-        curve = np.column_stack([spsolve(system.tocsc(), pick.T @ (stands_for * points[:, k])) for k in range(2)])
+        curve = _fit(points, stands_for, place, count, step, cut)
         run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(np.vstack([curve, curve[:1]]), axis=0).T))])
         s = np.interp(np.append(place, count), np.arange(count + 1), run)
     return curve
 
 
-def _third_derivative(count: int, step: float) -> sparse.csr_matrix:
-    """Third difference of a periodic row of `count` values `step` metres apart, per m³."""
-    ahead = sparse.csr_matrix((np.ones(count), (np.arange(count), (np.arange(count) + 1) % count)))
-    first = (ahead - sparse.identity(count, format="csr")) / step
-    return first @ first @ first
+def _fit(points: np.ndarray, weights: np.ndarray, place: np.ndarray, count: int, step: float, cut: float) -> np.ndarray:
+    """Smoothest curve (count, 2) m through points (M, 2) m at the known places (M,), in samples along the curve."""
+    low = np.floor(place).astype(int)
+    part = place - low
+    rows, samples = np.arange(len(points)), np.arange(count)
+    pick = sparse.csr_array(
+        (np.r_[1 - part, part], (np.r_[rows, rows], np.r_[low % count, (low + 1) % count])),
+        shape=(len(points), count),
+    )
+    ahead = sparse.csr_array((np.ones(count), (samples, (samples + 1) % count)))
+    first = (ahead - sparse.eye_array(count, format="csr")) / step
+    third = first @ first @ first
+    system = pick.T @ sparse.diags_array(weights) @ pick + (cut / (2 * np.pi)) ** 6 * step * (third.T @ third)
+    return np.asarray(spsolve(sparse.csc_array(system), pick.T @ (weights[:, None] * points)))
 
 
 def _widths_along(table: np.ndarray, steps: np.ndarray, count: int) -> np.ndarray:
@@ -156,13 +187,11 @@ def _number(path: Path, number: int, field: str, word: str) -> float:
 
 
 def _drop_repeats(table: np.ndarray) -> np.ndarray:
-    """Drop points that repeat the one before, and a last point that repeats the first."""
-    if len(table) < 2:
-        return table
-    moved = np.hypot(*(table[:, :2] - np.roll(table[:, :2], 1, axis=0)).T) > 1e-3
-    if not moved[0]:  # the last point closes the circuit on the first: keep the first, drop the last
-        moved[0], moved[-1] = True, False
-    return table[moved]
+    """Drop points that repeat the one before, and last points that repeat the first."""
+    moved = np.hypot(*np.diff(table[:, :2], axis=0).T) > 1e-3
+    table = table[np.concatenate([[True], moved])] if len(table) else table
+    closes = len(table) > 1 and bool(np.hypot(*(table[-1, :2] - table[0, :2])) <= 1e-3)
+    return table[:-1] if closes else table
 
 
 def _check_size(path: Path, count: int, steps: np.ndarray) -> None:
@@ -196,5 +225,5 @@ def _check_shape(path: Path, line: Line) -> None:
     if inner[worst] >= 0.95:
         raise InputError(
             f"{path}: the bend near x_m {line.x[worst]:.0f}, y_m {line.y[worst]:.0f} has a radius of "
-            f"{1 / abs(line.curvature[worst]):.1f} m, less than the half-width there; widen the bend or narrow the track"
+            f"{1 / abs(line.curvature[worst]):.1f} m, less than the half-width; widen the bend or narrow the track"
         )

@@ -106,9 +106,9 @@ SPA = Sequence(
         *(straight(260), right(18, 156), straight(200), right(600, 12), straight(330)),  # La Source
         *(left(110, 24), right(110, 58), left(150, 26)),  # Eau Rouge, Raidillon
         *(straight(260), right(450, 18), straight(740)),  # Kemmel
-        *(right(45, 75), straight(30), left(45, 70), straight(80), right(60, 68), straight(310)),  # Les Combes, Malmedy
-        *(right(45, 172), straight(70), left(60, 74), straight(530)),  # Bruxelles, Speaker's Corner
-        *(left(120, 80), straight(60), left(130, 66), straight(250)),  # Pouhon
+        *(right(45, 75), straight(30), left(45, 70), straight(80), right(60, 66), straight(340)),  # Les Combes, Malmedy
+        *(right(45, 174), straight(100), left(60, 60), straight(470)),  # Bruxelles, Speaker's Corner
+        *(left(120, 84), straight(60), left(130, 74), straight(310)),  # Pouhon
         *(right(75, 82), straight(50), left(85, 76), straight(150)),  # Fagnes
         *(right(75, 84), straight(110), right(130, 66), straight(180)),  # Stavelot, Paul Frere
         *(right(600, 40), straight(300), left(350, 36), straight(150), left(160, 46), straight(330)),  # Blanchimont
@@ -123,7 +123,7 @@ SILVERSTONE = Sequence(
     heading=53.0,
     pieces=(
         *(straight(200), right(130, 56), straight(60), left(230, 45), straight(190)),  # Abbey, Farm
-        *(right(30, 125), straight(75), left(25, 160), straight(60), left(110, 58), straight(590)),  # Village to Aintree
+        *(right(30, 125), straight(75), left(25, 160), straight(60), left(110, 58), straight(590)),  # to Aintree
         *(left(60, 122), straight(45), right(50, 205), straight(160)),  # Brooklands, Luffield
         *(right(270, 51), straight(330)),  # Woodcote
         *(right(105, 75), straight(80), right(900, 18), straight(60)),  # Copse
@@ -139,8 +139,8 @@ CIRCUIT = Polygon(
     lap=850.0,
     width=8.5,
     corners=(
-        *((190, 0, 20), (205, 78, 17), (122, 62, 20), (112, 122, 19), (38, 128, 17), (46, 62, 17)),
-        *((-30, 58, 17), (-22, 0, 19)),
+        *((140, 0, 16), (162, 88, 12), (90, 48, 13), (104, 132, 20), (34, 156, 16), (10, 82, 15), (-52, 112, 13)),
+        *((-74, 32, 24), (-30, 0, 26)),
     ),
 )
 
@@ -153,11 +153,32 @@ BEGINNER = Polygon(
 
 HANGAR_NINE = Polygon(
     title="Hangar Nine: tight rental track with hairpins",
-    lap=480.0,
+    lap=520.0,
     width=6.5,
     corners=(
-        *((104, 0, 9), (108, 64, 9), (88, 66, 9), (80, 20, 9), (60, 20, 9), (62, 56, 9), (42, 60, 9), (36, 38, 11)),
-        *((16, 34, 10), (22, 66, 10), (-2, 70, 9), (-8, 0, 10)),
+        *((104, 0, 8), (108, 66, 8), (90, 70, 8), (82, 18, 8), (64, 18, 8), (62, 62, 8), (44, 62, 8), (42, 18, 8)),
+        *((24, 18, 8), (22, 44, 14), (2, 50, 8), (4, 68, 8), (-20, 72, 8), (-24, 0, 12)),
+    ),
+)
+
+QUARRY_BOWL = Polygon(
+    title="Quarry Bowl: short club circuit, one bend after another",
+    lap=880.0,
+    width=8.0,
+    corners=(
+        *((-66, -123, 18), (-116, -42, 10), (-31, -55, 10), (-82, -10, 9), (13, 39, 10), (-72, 93, 11), (-25, 120, 30)),
+        *((53, 40, 13), (83, 77, 11), (125, 23, 9), (51, -7, 50), (6, -37, 25), (61, -117, 11)),
+    ),
+)
+
+WINDMILL_PARK = Polygon(
+    title="Windmill Park: club circuit with a long hairpin loop",
+    lap=1090.0,
+    width=9.0,
+    corners=(
+        *((-25, -96, 70), (14, -135, 9), (34, -107, 48), (86, -80, 24), (162, -17, 11), (108, 25, 38), (58, 17, 52)),
+        *((-3, 76, 11), (21, 93, 10), (-18, 126, 24), (-96, 62, 11), (-58, 38, 44), (-21, 45, 43), (46, -6, 26)),
+        *((-18, -67, 11), (-134, 32, 16), (-157, -7, 28)),
     ),
 )
 
@@ -166,8 +187,8 @@ ALDER_RING = Polygon(
     lap=1350.0,
     width=9.5,
     corners=(
-        *((210, 0, 11), (158, 55, 26), (218, 112, 14), (190, 170, 34), (108, 150, 16), (122, 92, 12), (70, 72, 16)),
-        *((58, 152, 14), (-14, 168, 30), (-52, 92, 40), (10, 58, 11), (-56, 28, 11), (-20, 0, 30)),
+        *((172, -104, 21), (55, -200, 9), (-4, -92, 13), (25, -67, 27), (-39, 7, 21), (-70, -7, 17), (-135, 50, 29)),
+        *((-109, 79, 41), (-78, 93, 26), (51, -51, 34), (90, -40, 10), (-41, 111, 14), (4, 142, 29), (78, 78, 76)),
     ),
 )
 
@@ -233,21 +254,39 @@ def line(layout: Sequence | Polygon) -> Line:
         path = close(layout)
     else:
         table = np.array(layout.corners)
-        path = corners.rounded(table[:, :2], table[:, 2], layout.start)
+        path = corners.rounded(table[:, :2], corners.fit_radii(table[:, :2], table[:, 2]), layout.start)
     for _ in range(2):  # softening shortens the lap by a few metres
         path = path * (layout.lap / corners.soften(path, layout.blend, half, half).length)
     return corners.soften(path, layout.blend, half, half)
 
 
+STARTER = Polygon(
+    title="New track: paint it over",
+    lap=700.0,
+    width=8.0,
+    corners=((150, 0, 18), (165, 70, 14), (100, 80, 20), (60, 45, 20), (0, 90, 14), (-30, 0, 22)),
+)
+
 LAYOUTS: dict[str, Sequence | Polygon] = {
     "circuit": CIRCUIT,
     "beginner_track": BEGINNER,
     "hangar_nine": HANGAR_NINE,
+    "quarry_bowl": QUARRY_BOWL,
+    "windmill_park": WINDMILL_PARK,
     "alder_ring": ALDER_RING,
     "monza": MONZA,
     "spa": SPA,
     "silverstone": SILVERSTONE,
 }
+
+
+def new(name: str, folder: str | Path = "tracks", metres_per_pixel: float = 0.25, replace: bool = False) -> Path:
+    """Write a plain kart circuit as a picture to paint on, with its entry in `checkpoints.json`.
+
+    Raises:
+        InputError: as `draw.save`.
+    """
+    return draw.save(line(STARTER), name, folder, metres_per_pixel, STARTER.title, replace)
 
 
 def main(folder: str = "tracks") -> None:

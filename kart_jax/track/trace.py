@@ -69,8 +69,10 @@ def _middle_curve(track: np.ndarray, infield: np.ndarray) -> tuple[np.ndarray, f
     Also how far from it an edge can be, px.
     """
     beside = track.copy()  # the track and the white next to it: all that matters for distances
-    beside[1:], beside[:-1] = beside[1:] | track[:-1], beside[:-1] | track[1:]
-    beside[:, 1:], beside[:, :-1] = beside[:, 1:] | track[:, :-1], beside[:, :-1] | track[:, 1:]
+    beside[1:] |= track[:-1]
+    beside[:-1] |= track[1:]
+    beside[:, 1:] |= track[:, :-1]
+    beside[:, :-1] |= track[:, 1:]
     rim = beside & ~track
     pixels = np.argwhere(track)
     inside, _ = cKDTree(np.argwhere(rim & infield)).query(pixels, workers=-1)

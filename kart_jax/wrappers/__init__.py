@@ -1,0 +1,1 @@
+"""Faces of the environment for other people's learners."""

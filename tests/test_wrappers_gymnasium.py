@@ -1,0 +1,131 @@
+"""The Gymnasium faces: the checker passes, histories move, episodes end as Gymnasium says."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not installed")
+
+from gymnasium.utils.env_checker import check_env  # noqa: E402
+from gymnasium.vector import AutoresetMode  # noqa: E402
+
+from kart_jax.errors import InputError  # noqa: E402
+from kart_jax.telemetry import export  # noqa: E402
+from kart_jax.wrappers.gymnasium import RacingEnvVision, RacingVectorEnv  # noqa: E402
+
+FULL = np.array([0.0, 1.0], np.float32)
+
+
+class Lane(gymnasium.Env):
+    """One lane of a `RacingVectorEnv` as an ordinary environment, so that the checker can look at it."""
+
+    def __init__(self, vector: RacingVectorEnv) -> None:
+        self.vector = vector
+        self.observation_space, self.action_space = vector.single_observation_space, vector.single_action_space
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        observation, info = self.vector.reset(seed=seed, options=options)
+        return {name: value[0] for name, value in observation.items()}, info
+
+    def step(self, action):
+        observation, reward, terminated, truncated, info = self.vector.step(action[None])
+        ended = bool(terminated[0] or truncated[0])
+        last = info["final_obs"][0] if ended else {name: value[0] for name, value in observation.items()}
+        return last, float(reward[0]), bool(terminated[0]), bool(truncated[0]), {}
+
+
+@pytest.fixture(scope="module")
+def env():
+    return RacingEnvVision(track_name="circuit.png", telemetry_history=4, render_mode="rgb_array")
+
+
+@pytest.fixture(scope="module")
+def vector():
+    return RacingVectorEnv(3, "circuit", telemetry_history=2, frame_stack=2)
+
+
+def test_gymnasium_checker_accepts_the_environment(env):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message=".*alternative render modes.*")  # needs gymnasium.make
+        check_env(env)
+
+
+def test_gymnasium_checker_accepts_a_lane_of_the_vector_environment():
+    check_env(Lane(RacingVectorEnv(1, "circuit", frame_stack=1)), skip_render_check=True)
+
+
+def test_histories_move_by_one_each_step(env):
+    first, _ = env.reset(seed=3)
+    assert first["vision"].shape == (84, 84, 12) and first["telemetry"].shape == (4, 9)
+    assert (first["telemetry"] == first["telemetry"][-1]).all(), "a new episode fills the history with its first row"
+    second, *_ = env.step(FULL)
+    np.testing.assert_array_equal(second["telemetry"][:-1], first["telemetry"][1:])
+    np.testing.assert_array_equal(second["vision"][..., :9], first["vision"][..., 3:])
+    assert not np.array_equal(second["vision"][..., 9:], first["vision"][..., 9:])
+
+
+def test_exported_telemetry_has_one_row_a_step(tmp_path):
+    env = RacingEnvVision()
+    with pytest.raises(InputError, match="call step"):
+        env.export_telemetry(tmp_path / "driver_session.csv")
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(FULL)
+    env.export_telemetry(tmp_path / "driver_session.csv")
+    log = export.read(tmp_path / "driver_session.csv")
+    np.testing.assert_array_equal(log["step"], np.arange(5))
+    np.testing.assert_allclose(np.diff(log["time"]), 0.04, atol=1e-5)
+    assert log["throttle"][-1] > 50.0
+
+
+def test_render_is_a_picture_for_people(env):
+    env.reset(seed=0)
+    picture = env.render()
+    assert picture.shape == (360, 640, 3) and picture.dtype == np.uint8 and picture.std() > 20
+
+
+def test_vector_environment_resets_in_the_same_step_and_keeps_the_last_observation(vector):
+    assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
+    observation, _ = vector.reset(seed=5)
+    assert vector.observation_space.contains(observation)
+    for _ in range(400):  # nobody presses the throttle: every kart gets stuck
+        before = observation
+        observation, reward, terminated, truncated, infos = vector.step(np.zeros((3, 2), np.float32))
+        if terminated.any():
+            break
+    lane = int(np.flatnonzero(terminated)[0])
+    assert not truncated.any() and reward.shape == (3,)
+    final = infos["final_obs"][lane]
+    assert infos["_final_obs"][lane] and vector.single_observation_space.contains(final)
+    np.testing.assert_array_equal(final["telemetry"][0], before["telemetry"][lane, -1])
+    new = observation["telemetry"][lane]
+    assert (new == new[-1]).all() and not np.array_equal(new[-1], final["telemetry"][-1])
+    assert infos["final_info"]["cause"][lane] == "stuck"
+    assert infos["final_info"]["episode"]["l"][lane] > 50
+
+
+def test_same_seed_gives_the_same_drive(vector):
+    def drive():
+        vector.reset(seed=11)
+        return [vector.step(np.full((3, 2), 0.3, np.float32))[0]["telemetry"] for _ in range(4)]
+
+    np.testing.assert_array_equal(drive(), drive())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"track_name": "nowhere"}, {"telemetry_history": 0}, {"kart": "f1"}, {"render_mode": "human"}]
+)
+def test_bad_arguments_get_a_sentence(wrong):
+    with pytest.raises(InputError):
+        RacingEnvVision(**wrong)
+    if "render_mode" not in wrong:
+        with pytest.raises(InputError):
+            RacingVectorEnv(2, **wrong)
+
+
+def test_no_environments_get_a_sentence():
+    with pytest.raises(InputError, match="num_envs is 0"):
+        RacingVectorEnv(0)
