@@ -9,6 +9,7 @@ Orbax writes into a temporary folder and renames it, so a kill in the middle lea
 import dataclasses
 import hashlib
 import logging
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ from train.state import TrainState
 
 FORMAT = "kart_jax train state 1"
 KEEP_LATEST = 3
+WORST = -1e30  # score before any episode has ended
 T = TypeVar("T")
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step of every save
@@ -68,21 +70,24 @@ def parts(state: TrainState) -> dict[str, Any]:
     return {"driver": Driver(state.params, state.scale), "rest": dataclasses.replace(state, params=None, scale=None)}
 
 
-def _checkpointer(directory: Path, **options: Any) -> ocp.training.Checkpointer:
-    """Orbax's manager of a folder of checkpoints."""
-    absolute: Any = directory.resolve()
-    return ocp.training.Checkpointer(absolute, **options)
-
-
 class Checkpoints:
-    """The `checkpoints` folder of a run, open for writing."""
+    """The `checkpoints` folder of a run, open for writing; keeps the latest three and the one with the best score.
 
-    def __init__(self, directory: Path):
-        """Open or create; keeps the latest three and the one with the best score."""
-        policies = ocp.training.preservation_policies
-        best = policies.BestN(get_metric_fn=lambda metrics: metrics["score"], n=1)
-        kept: Any = policies.AnyPreservationPolicy([policies.LatestN(KEEP_LATEST), best])
-        self._orbax = _checkpointer(directory, preservation_policy=kept, cleanup_tmp_directories=True)
+    Orbax's own manager of such a folder is not used: it reads every checkpoint when it opens, and one damaged file
+    keeps it from opening at all.
+    """
+
+    def __init__(self, directory: Path, steps: int):
+        """Open for a run that stands at `steps`: half-written checkpoints go, later ones go aside."""
+        self._directory = directory
+        for path in directory.iterdir():
+            if path.name.partition(".orbax-checkpoint-tmp")[1]:
+                shutil.rmtree(path)
+        for step, path in _numbered(directory).items():
+            if step > steps:
+                aside = path.with_name(f"{step}.abandoned")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
 
     def save(self, steps: int, state: TrainState, progress: Progress) -> None:
         """Write a checkpoint after `steps` environment steps; the score is the mean return of recent episodes.
@@ -92,15 +97,19 @@ class Checkpoints:
         """
         saved = parts(state)
         about = {name: {"layout": layout(part), "content": content(part)} for name, part in saved.items()}
-        score = progress.mean_return if np.isfinite(progress.mean_return) else -1e30
-        notes: Any = {"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)}
-        self._orbax.save_checkpointables(
-            steps, saved, force=True, overwrite=True, metrics={"score": score}, custom_metadata=notes
-        )
+        score = progress.mean_return if np.isfinite(progress.mean_return) else WORST
+        notes: Any = {"format": FORMAT, "score": score, "parts": about, "progress": dataclasses.asdict(progress)}
+        path = (self._directory / str(steps)).resolve()
+        ocp.save_checkpointables(path, saved, overwrite=True, custom_metadata=notes)
+        self._prune()
 
-    def close(self) -> None:
-        """Finish."""
-        self._orbax.close()
+    def _prune(self) -> None:
+        """Delete all but the latest and the best."""
+        found = _numbered(self._directory)
+        latest = sorted(found)[-KEEP_LATEST:]
+        best = max(found, key=lambda step: _score(found[step]))
+        for step in set(found) - {best, *latest}:
+            shutil.rmtree(found[step])
 
 
 def _numbered(directory: Path) -> dict[int, Path]:
@@ -140,12 +149,18 @@ def best_first(place: Path) -> list[Path]:
     return sorted(find(place), key=_score, reverse=True)
 
 
+def _notes(path: Path) -> dict[str, Any]:
+    """What `save` noted beside the arrays; InputError when it is not ours, anything when it is damaged."""
+    notes = ocp.checkpointables_metadata(path.resolve()).custom_metadata
+    if not isinstance(notes, dict) or notes.get("format") != FORMAT:
+        raise InputError(f"{path}: is not a checkpoint of this version of kart_jax; give another one")
+    return notes
+
+
 def _score(path: Path) -> float:
     """Score of a checkpoint; the lowest when it cannot be read."""
     try:
-        with _checkpointer(path.parent) as orbax:
-            metrics = orbax.metadata(int(path.name)).metrics
-        return float(metrics["score"]) if isinstance(metrics, dict) else -np.inf
+        return float(_notes(path)["score"])
     except Exception:  # whatever a damaged file raises: it is refused, with its reason, when it is read
         return -np.inf
 
@@ -153,27 +168,24 @@ def _score(path: Path) -> float:
 def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
     """Read parts of one checkpoint into the layout of `wanted`; InputError says what is wrong with it."""
     try:
-        with _checkpointer(path.parent) as orbax:
-            about = orbax.metadata(int(path.name)).custom_metadata
-            if not isinstance(about, dict) or about.get("format") != FORMAT:
-                raise InputError(f"{path}: is not a checkpoint of this version of kart_jax; give another one")
-            for name, part in wanted.items():
-                if about["parts"][name]["layout"] != layout(part):
-                    raise InputError(
-                        f"{path}: its {name} has another layout than this run asks for; use the same --frame-stack, "
-                        f"--telemetry-only and --vector-envs as the run that wrote it"
-                    )
-            abstract = jax.tree.map(_abstract, wanted)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                found = orbax.load_checkpointables(int(path.name), abstract)
-            progress = from_json(about["progress"])
+        notes = _notes(path)
+        about = notes["parts"]
+        for name, part in wanted.items():
+            if about[name]["layout"] != layout(part):
+                raise InputError(
+                    f"{path}: its {name} has another layout than this run asks for; use the same --frame-stack, "
+                    f"--telemetry-only and --vector-envs as the run that wrote it"
+                )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = ocp.load_checkpointables(path.resolve(), jax.tree.map(_abstract, wanted))
+        progress = from_json(notes["progress"])
     except InputError:
         raise
     except Exception as error:  # a damaged file may raise anything inside Orbax and TensorStore
         raise InputError(f"{path}: is damaged and cannot be read ({type(error).__name__}); use another") from error
     for name, part in found.items():
-        if content(part) != about["parts"][name]["content"]:
+        if content(part) != about[name]["content"]:
             raise InputError(f"{path}: is damaged, the numbers of its {name} do not match their checksum; use another")
     return found, progress
 

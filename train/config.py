@@ -101,6 +101,8 @@ class PPOConfig:
     """An update ends early once the approximate KL divergence exceeds 1.5 times this."""
     initial_std: float = 0.6
     """Standard deviation of the untrained policy, before the squashing."""
+    initial_throttle: float = 0.0
+    """Mean throttle of the untrained policy, before the squashing: above 0 it rolls instead of standing about."""
     updates_per_chunk: int = 1
     """Updates in one compiled call; between calls the host logs and saves."""
 

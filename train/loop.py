@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
@@ -28,6 +29,9 @@ from train.progress import Progress
 from train.run_folder import RunFolder
 from train.state import TrainState
 from train.update import Graph, chunk
+
+EPISODE_LAPS = 3
+SLOW_PACE = 12.0  # m/s, what a learner manages at first
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +67,13 @@ class Run:
 
 
 def make_env(settings: Settings) -> KartEnv:
-    """The environment of these settings."""
+    """The environment of these settings; an episode is long enough for three slow laps of the longest circuit."""
     config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
-    return make(settings.tracks, kart=settings.kart, config=config)
+    env = make(settings.tracks, kart=settings.kart, config=config)
+    params = env.default_params
+    seconds = jnp.maximum(params.limits.episode_time, EPISODE_LAPS * jnp.max(env.tracks.length) / SLOW_PACE)
+    limits = dataclasses.replace(params.limits, episode_time=seconds)
+    return dataclasses.replace(env, default_params=dataclasses.replace(params, limits=limits))
 
 
 def train(config: TrainConfig) -> RunResult:
@@ -133,7 +141,7 @@ def drive(run: Run) -> RunResult:
     """Train until the steps are done or a stop is asked for; saves at the end in either case."""
     settings = run.settings
     total = settings.chunks * settings.steps_per_chunk
-    checkpoints = Checkpoints(run.folder.checkpoints)
+    checkpoints = Checkpoints(run.folder.checkpoints, run.steps)
     log = Log(run.folder, run.steps)
     with stop_requests() as stops, Screen(total, run.steps) as screen:
         screen.say(f"run folder {run.folder.path}")
@@ -153,7 +161,6 @@ def drive(run: Run) -> RunResult:
         if launched > last_saved:
             checkpoints.save(launched, run.state, run.progress)
         screen.say(farewell(run, bool(stops)))
-    checkpoints.close()
     log.close()
     return RunResult(run.folder, run.steps, run.progress, bool(stops))
 

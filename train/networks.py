@@ -124,13 +124,16 @@ class VisionEncoder(nnx.Module):
 class ActorCritic(nnx.Module):
     """Policy and value of a batch of observations; see the module docstring for the layers."""
 
-    def __init__(self, channels: int, form: ConvolutionForm, initial_std: float, rngs: nnx.Rngs):
+    def __init__(
+        self, channels: int, form: ConvolutionForm, initial_std: float, initial_throttle: float, rngs: nnx.Rngs
+    ):
         """Build the layers.
 
         Args:
             channels: of the vision input, 3 per stacked frame; 0 = telemetry only.
             form: of the convolutions.
             initial_std: standard deviation of the untrained policy before the squashing.
+            initial_throttle: its mean throttle before the squashing.
             rngs: with a `params` stream.
         """
         self.vision = VisionEncoder(channels, form, rngs) if channels else None
@@ -142,6 +145,7 @@ class ActorCritic(nnx.Module):
         self.actor_out = dense(256, 2, rngs, scale=0.01)  # the untrained policy hardly depends on what it sees
         self.critic_hidden = dense(trunk, 256, rngs)
         self.critic_out = dense(256, 1, rngs, scale=1.0)
+        self.actor_out.bias = nnx.Param(jnp.asarray([0.0, initial_throttle], jnp.float32))
         self.log_std = nnx.Param(jnp.full((2,), jnp.log(initial_std), jnp.float32))
 
     def __call__(self, observation: Observation) -> tuple[jax.Array, jax.Array, jax.Array]:
@@ -164,9 +168,9 @@ class ActorCritic(nnx.Module):
 
 
 def build(
-    key: jax.Array, channels: int, form: ConvolutionForm, initial_std: float
+    key: jax.Array, channels: int, form: ConvolutionForm, initial_std: float, initial_throttle: float
 ) -> tuple[nnx.GraphDef[ActorCritic], nnx.State]:
     """Draw a network and split it once into its static graph and its parameters; see `ActorCritic` for arguments."""
-    model = ActorCritic(channels, form, initial_std, nnx.Rngs(params=key))
+    model = ActorCritic(channels, form, initial_std, initial_throttle, nnx.Rngs(params=key))
     graph, params = nnx.split(model, nnx.Param)
     return graph, params

@@ -30,7 +30,7 @@ def build_network(settings: Settings, key: jax.Array) -> tuple[nnx.GraphDef[netw
     """The network of these settings in the form that suits the backend: static graph and fresh parameters."""
     channels = 0 if settings.telemetry_only else 3 * settings.frame_stack
     form = networks.convolution_form(jax.default_backend())
-    return networks.build(key, channels, form, settings.ppo.initial_std)
+    return networks.build(key, channels, form, settings.ppo.initial_std, settings.ppo.initial_throttle)
 
 
 def start(env: KartEnv, settings: Settings) -> tuple[nnx.GraphDef[networks.ActorCritic], TrainState]:

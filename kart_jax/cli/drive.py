@@ -91,15 +91,15 @@ def run(words: Sequence[str]) -> None:
     def control(circuits, track, state, params):
         return scripted.control(plan, circuits, track, state, params)
 
-    log = session.drive(tracks, 0, kart, control, config.laps)
-    figures = summary(log)
-    heading = {"track": config.track_name, "driver": config.driver, "kart": config.kart, "line": config.line}
+    log = session.drive(tracks, 0, kart, control, config.laps).named(f"{config.track_name}, {config.kart}")
+    if not config.json:
+        print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
+        print(report(log), flush=True)
     written = write_outputs(log, tracks, config.telemetry, config.plot, config.video, config.video_height, config.kart)
     if config.json:
-        emit_json({**heading, **figures, "files": written})
+        heading = {"track": config.track_name, "driver": config.driver, "kart": config.kart, "line": config.line}
+        emit_json({**heading, **summary(log), "files": written})
         return
-    print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
-    print(report(log))
     for path in written:
         print(f"wrote {path}")
 
@@ -108,7 +108,6 @@ def summary(log: "Log") -> dict[str, Any]:
     """Figures of a drive: laps with sectors in s, best lap, time off the track, top speed, lateral g."""
     import numpy as np
 
-    from kart_jax.media.film import rate
     from kart_jax.telemetry import laps
 
     found = laps.split(log)
@@ -116,7 +115,7 @@ def summary(log: "Log") -> dict[str, Any]:
     return {
         "laps": [as_figures(lap) for lap in found],
         "best_lap": None if best is None else best.time,
-        "off_track_time": float((log["on_track"] < 1).sum()) / rate(log),
+        "off_track_time": float((log["on_track"] < 1).sum()) / log.rate,
         "top_speed_kmh": float(log["speed"].max()),
         "peak_lateral_g": float(np.percentile(np.abs(log["lateral_g"]), 99)),
         "driven_m": float(log["distance"][-1] - log["distance"][0]),

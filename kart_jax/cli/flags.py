@@ -1,6 +1,7 @@
 """Flags of a subcommand from its config dataclass: tyro, with wrong flags reported in one sentence."""
 
 import contextlib
+import inspect
 import io
 import re
 import sys
@@ -30,7 +31,7 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str) ->
         InputError: a flag is unknown, lacks its value or has a wrong one.
     """
     lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
-    description = f"{(config.__doc__ or '').strip()}\n\nexamples:\n{lines}"
+    description = f"{inspect.getdoc(config) or ''}\n\nexamples:\n{lines}"
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -39,23 +40,38 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str) ->
                 prog=f"kart {command}",
                 description=description,
                 args=list(words),
-                config=(tyro.conf.FlagCreatePairsOff, tyro.conf.PositionalMetavarFromFieldName),
+                config=(
+                    tyro.conf.DisallowNone,
+                    tyro.conf.FlagCreatePairsOff,
+                    tyro.conf.PositionalMetavarFromFieldName,
+                ),
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             sys.stdout.flush()
             raise
-        raise InputError(f"{sentence(complaint.getvalue())}; see kart {command} --help") from None
+        said = sentence(complaint.getvalue())
+        raise InputError(f"{said}{'' if said.endswith('?') else ';'} see kart {command} --help") from None
 
 
 def sentence(complaint: str) -> str:
-    """The first statement of tyro's boxed complaint on one line, without box, colours and title."""
+    """What tyro's complaint says, on one line, with the flag that was probably meant.
+
+    The complaint is a box with a title and blocks between rules; on a terminal without UTF-8 the title is the first
+    block and the rules are hyphens.
+    """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", complaint)
-    body = [line.strip("│ ").strip() for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
-    first = []
-    for line in body:
-        if set(line) == {"─"}:
-            break
-        first.append(line)
-    text = re.sub(r"\s+", " ", " ".join(first)).strip().rstrip(".:")
-    return text[:1].lower() + text[1:] if text else "the flags cannot be read"
+    framed = "╭" in plain
+    blocks: list[list[str]] = [[]]
+    for line in (line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))):
+        if len(line) > 3 and set(line) <= {"─", "-"}:
+            blocks.append([])
+        elif line:
+            blocks[-1].append(line)
+    texts = [" ".join(block) for block in blocks[0 if framed else 1 :]]
+    text = re.sub(r"\s+", " ", texts[0]).rstrip(".:") if texts else ""
+    if not text:
+        return "the flags cannot be read"
+    meant = next((re.search(r"--[\w-]+", block) for block in texts[1:] if block.startswith("Perhaps you meant")), None)
+    text = re.sub(r"^Error parsing \w+Config: ", "", text)
+    return text[:1].lower() + text[1:] + (f"; did you mean {meant[0]}?" if meant else "")

@@ -6,8 +6,11 @@ that a drift angle is no error) relative to the path, v the speed and l = max(l_
     k = k_path(s + v t) - 2 e / l² - 2 c / l
 
 makes e'' = -2 e / l² - 2 e' / l along the path: damping ratio 1/sqrt(2) (a pure pursuit at distance l has the same
-first term: Coulter 1992). The handling table turns k into a steer angle, the error of the yaw rate is fed back on
-top, and the slip angle of the front axle is held inside its useful range, which is what steers against a slide.
+first term: Coulter 1992). e and c are those expected t seconds ahead. The wheels then point where the front axle will
+move, beta + a k with the present drift angle beta, plus the slip angle that makes the side force (the handling table),
+plus a part of the error of the yaw rate. A race kart at its limit is held up by its rear tyres and needs less lock the
+faster it corners, so a table of steer angles would have two answers; the slip angle has one, and adding the measured
+drift is what steers against a slide.
 
 Pedals. a = a_profile(s + v t) + g (v_profile - v), cut to what the tyres leave beside cornering, and turned into
 pedal by the straight-line limits. Both pedals are eased when the rear axle slides or its wheels spin or lock.
@@ -19,7 +22,7 @@ from flax import struct
 
 from kart_jax import geometry
 from kart_jax.drivers import path, profile
-from kart_jax.drivers.types import Handling, Plan
+from kart_jax.drivers.types import Plan
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import Controls, KartState
 from kart_jax.track import query
@@ -29,11 +32,12 @@ LOOK_TIME = 0.35  # s, look-ahead of the place and course feedback
 LOOK_LEAST = 3.0  # m
 STEER_PREVIEW = 0.10  # s, from a steering command to the yaw rate it brings
 PEDAL_PREVIEW = 0.06  # s, from a pedal command to the force it brings
-YAW_GAIN = 0.35  # part of the yaw-rate error answered with the steer angle that would cure it geometrically
+YAW_GAIN = 0.25  # of the steer angle that would cure the error of the yaw rate geometrically
 SPEED_GAIN = 3.0  # 1/s, acceleration per speed error
 LOST = 0.5  # largest offset that is fed back, in look-aheads: the angle (rad) at which the driver rejoins
 REJOIN_SPEED = 6.0  # m/s, when far from the path or pointing away from it
-CUT = (1.4, 2.4)  # rear slip over its useful range, from where the pedals are eased to where they are released
+LEAST_ROOM = 0.25  # part of the braking limit that is used even at full cornering, when too fast
+CUT = (0.9, 1.6)  # rear slip over its useful range, from where the pedals are eased to where they are released
 SPIN = (1.5, 3.0)  # the same for the longitudinal slip of the rear wheels
 
 
@@ -45,6 +49,7 @@ class Error:
     offset: chex.Array  # m, from the path, left positive
     course: chex.Array  # rad, direction of motion relative to the path
     speed: chex.Array  # m/s, of the centre of gravity
+    yaw_rate: chex.Array  # rad/s
     rate: chex.Array  # metres of centre line per metre of path
 
 
@@ -56,7 +61,7 @@ def locate(plan: Plan, tracks: Tracks, track: chex.Array, state: KartState) -> E
     offset = point.n - path.along(plan.path.offset, tracks, track, point.s)
     rate = 1.0 / path.along(plan.path.stretch, tracks, track, point.s)
     course = geometry.wrap_angle(state.yaw + drift - heading)
-    return Error(point.s, offset, course, geometry.safe_norm(state.vx, state.vy, 1e-3), rate)
+    return Error(point.s, offset, course, geometry.safe_norm(state.vx, state.vy, 1e-3), state.yaw_rate, rate)
 
 
 def _fade(value: chex.Array, band: tuple[float, float]) -> chex.Array:
@@ -64,46 +69,29 @@ def _fade(value: chex.Array, band: tuple[float, float]) -> chex.Array:
     return jnp.clip((band[1] - value) / (band[1] - band[0]), 0.0, 1.0)
 
 
-def extra_steer(handling: Handling, top: chex.Array, speed: chex.Array, lateral: chex.Array) -> chex.Array:
-    """Steer angle beyond wheelbase * curvature, () rad, at a speed and a lateral acceleration (sign: left positive)."""
-    rows, columns = handling.extra.shape
-    row = jnp.clip(speed / top, 0.0, 1.0) * (rows - 1)
-    low = jnp.minimum(row.astype(jnp.int32), rows - 2)
-    part = row - low
-    most = handling.lateral[low] + part * (handling.lateral[low + 1] - handling.lateral[low])
-    column = jnp.clip(jnp.abs(lateral) / most, 0.0, 1.0) * (columns - 1)
-    left = jnp.minimum(column.astype(jnp.int32), columns - 2)
-    rest = column - left
-    table = handling.extra.reshape(-1)
-
-    def entry(i: chex.Array, j: chex.Array) -> chex.Array:
-        return jnp.take(table, i * columns + j, mode="clip")
-
-    near = entry(low, left) + rest * (entry(low, left + 1) - entry(low, left))
-    far = entry(low + 1, left) + rest * (entry(low + 1, left + 1) - entry(low + 1, left))
-    return jnp.sign(lateral) * (near + part * (far - near))
-
-
 def wanted_curvature(plan: Plan, tracks: Tracks, track: chex.Array, error: Error) -> chex.Array:
     """Curvature () 1/m of the motion that follows the path and removes the errors, within the tyres' grip."""
     look = jnp.maximum(LOOK_TIME * error.speed, LOOK_LEAST)
-    ahead = error.s + error.speed * STEER_PREVIEW * error.rate
-    bend = path.along(plan.path.curvature, tracks, track, ahead)
-    offset = jnp.clip(error.offset, -LOST * look, LOST * look)
-    curvature = bend - 2.0 * offset / look**2 - 2.0 * error.course / look
+    way = error.speed * STEER_PREVIEW
+    bend = path.along(plan.path.curvature, tracks, track, error.s + way * error.rate)
+    between = path.along(plan.path.curvature, tracks, track, error.s + 0.5 * way * error.rate)
+    course = error.course + STEER_PREVIEW * (error.yaw_rate - between * error.speed)
+    offset = error.offset + way * jnp.sin(0.5 * (error.course + course))
+    offset = jnp.clip(offset, -LOST * look, LOST * look)
+    curvature = bend - 2.0 * offset / look**2 - 2.0 * course / look
     grip = profile.at_speed(plan.limits.lateral, plan.limits, error.speed)
-    most = 1.05 * grip / jnp.maximum(error.speed, 1.0) ** 2
+    most = grip / jnp.maximum(error.speed, 1.0) ** 2
     return jnp.clip(curvature, -most, most)
 
 
 def steer(plan: Plan, state: KartState, params: KartParams, speed: chex.Array, curvature: chex.Array) -> chex.Array:
     """Mean road-wheel angle () rad for a wanted curvature () 1/m."""
-    angle = params.wheelbase * curvature + extra_steer(plan.handling, plan.limits.top, speed, curvature * speed**2)
     forward = jnp.maximum(state.vx, 2.0)
-    angle = angle + YAW_GAIN * params.wheelbase * (curvature * speed - state.yaw_rate) / forward
-    motion = jnp.arctan2(state.vy + params.front_distance * state.yaw_rate, forward)
-    useful = jnp.where(state.vx > 3.0, plan.handling.front_slip, params.max_steer)
-    return jnp.clip(angle, motion - useful, motion + useful)
+    drift = jnp.arctan2(state.vy, forward)
+    lateral = curvature * speed**2
+    slip = jnp.sign(lateral) * profile.in_bend(plan.handling.slip, plan.limits, speed, lateral)
+    turn = YAW_GAIN * params.wheelbase * (curvature - state.yaw_rate / forward)
+    return drift + params.front_distance * curvature + slip + turn
 
 
 def wanted_acceleration(plan: Plan, tracks: Tracks, track: chex.Array, error: Error) -> chex.Array:
@@ -117,18 +105,18 @@ def wanted_acceleration(plan: Plan, tracks: Tracks, track: chex.Array, error: Er
 
 
 def pedals(
-    plan: Plan, state: KartState, params: KartParams, speed: chex.Array, curvature: chex.Array, wanted: chex.Array
+    plan: Plan, state: KartState, params: KartParams, speed: chex.Array, wanted: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-    """Throttle and brake () 0..1 for a wanted acceleration () m/s² while cornering with `curvature`."""
+    """Throttle and brake () 0..1 for a wanted acceleration () m/s²."""
     limits = plan.limits
-    drive, coast = (profile.at_speed(table, limits, speed) for table in (limits.drive, limits.coast))
-    turning = jnp.maximum(jnp.abs(curvature), jnp.abs(state.yaw_rate) / jnp.maximum(speed, 1.0))
-    room = profile.share(turning, speed * speed, limits)
-    least = -profile.at_speed(limits.brake, limits, speed) * room
-    wanted = jnp.maximum(wanted, jnp.minimum(least, coast))
-    throttle = jnp.clip((wanted - coast) / jnp.maximum(drive - coast, 0.1), 0.0, 1.0)
+    drive, coast, brake = (profile.at_speed(t, limits, speed) for t in (limits.drive, limits.coast, limits.brake))
+    loss, scrub, room = (
+        profile.in_bend(t, limits, speed, state.load_y) for t in (limits.drive_loss, limits.scrub, limits.brake_share)
+    )
+    wanted = jnp.clip(wanted, -brake * jnp.maximum(room, LEAST_ROOM), drive - loss)
+    throttle = jnp.clip((wanted - coast + scrub) / jnp.maximum(drive - coast, 0.1), 0.0, 1.0)
     full = 2.0 * params.front_brake / params.front_tyre.radius + params.rear_brake / params.rear_tyre.radius
-    brake = jnp.clip((coast - wanted) * params.mass / full, 0.0, 1.0)
+    brake = jnp.clip((coast - scrub - wanted) * params.mass / full, 0.0, 1.0)
     forward = jnp.maximum(state.vx, 2.0)
     sideways = jnp.abs(jnp.arctan2(state.vy - params.rear_distance * state.yaw_rate, forward)) / plan.handling.rear_slip
     rolling = (state.axle_speed * params.rear_tyre.radius - state.vx) / forward / plan.handling.rear_slip
@@ -149,5 +137,5 @@ def control(plan: Plan, tracks: Tracks, track: chex.Array, state: KartState, par
     curvature = wanted_curvature(plan, tracks, track, error)
     angle = steer(plan, state, params, error.speed, curvature)
     wanted = wanted_acceleration(plan, tracks, track, error)
-    throttle, brake = pedals(plan, state, params, error.speed, curvature, wanted)
+    throttle, brake = pedals(plan, state, params, error.speed, wanted)
     return Controls(jnp.clip(angle / params.max_steer, -1.0, 1.0), throttle, brake)

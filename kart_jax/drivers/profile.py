@@ -1,12 +1,9 @@
 """The speed profile of a path: the fastest speeds that the kart's own limits allow, point mass, quasi-steady.
 
 With u = v² and path curvature k, a lap is bounded by the bends, k u <= a_lat(v), then by braking backwards and by
-driving forwards along it. Longitudinal acceleration shares the tyres with the lateral one (exponent p of the
-envelope, rho = |k| u / a_lat):
+driving forwards along it, with what the measured g-g-v diagram leaves beside cornering at rho = |k| u / a_lat(v):
 
-    share = (1 - rho^p)^(1/p),   u_{i+1} = u_i + 2 a ds,   a_brake = brake(v) share,   a_drive = drive(v) share
-
-The engine-limited drive is shared too: it stands for the drag of the sliding tyres and the rigid axle in bends
+    u_{i+1} = u_i + 2 a ds,   a_brake = brake(v) share(v, rho),   a_drive = drive(v) - loss(v, rho)
 
 (Brayshaw & Harrison 2005, "A quasi steady state approach to race car lap simulation"). Both passes run twice round
 the lap so that the flying lap does not depend on where they start.
@@ -25,13 +22,19 @@ SLOWEST = 2.0  # m/s, lower bound of the profile, so that times stay finite
 
 @struct.dataclass
 class Limits:
-    """What the driver takes as the kart's limits, on S equal steps of speed from 0 to `top`."""
+    """The g-g-v diagram of one kart, on S equal steps of speed from 0 to `top`.
+
+    The tables have V equal steps of speed over the same range and R equal steps of lateral acceleration from 0 to
+    the limit at that speed.
+    """
 
     lateral: chex.Array  # (S,) m/s², steady cornering
     drive: chex.Array  # (S,) m/s², best acceleration, straight; negative above the top speed
-    brake: chex.Array  # (S,) m/s², straight braking, positive
+    brake: chex.Array  # (S,) m/s², best braking, straight, positive
     coast: chex.Array  # (S,) m/s², straight, closed throttle, negative
-    exponent: chex.Array  # () exponent p of the combined envelope
+    drive_loss: chex.Array  # (V, R) m/s², less acceleration than on the straight
+    scrub: chex.Array  # (V, R) m/s², more deceleration than on the straight when coasting
+    brake_share: chex.Array  # (V, R) 0..1, of the braking on the straight
     top: chex.Array  # () m/s, speed of the last entry
 
 
@@ -55,10 +58,22 @@ def corner_speed(curvature: chex.Array, limits: Limits) -> chex.Array:
     return jnp.maximum(jnp.interp(wanted, reach, grid), SLOWEST)
 
 
-def share(curvature: chex.Array, square: chex.Array, limits: Limits) -> chex.Array:
-    """Part (...) 0..1 of the longitudinal limit that cornering at u = v² leaves."""
-    rho = jnp.abs(curvature) * square / at_speed(limits.lateral, limits, jnp.sqrt(square))
-    return (1.0 - jnp.clip(rho, 0.0, 1.0 - 1e-6) ** limits.exponent) ** (1.0 / limits.exponent)
+def in_bend(table: chex.Array, limits: Limits, speed: chex.Array, lateral: chex.Array) -> chex.Array:
+    """Bilinear interpolation of a (V, R) table at speed (...) m/s and lateral acceleration (...) m/s², any sign."""
+    rows, columns = table.shape
+    row = jnp.clip(speed / limits.top, 0.0, 1.0) * (rows - 1)
+    column = jnp.clip(jnp.abs(lateral) / at_speed(limits.lateral, limits, speed), 0.0, 1.0) * (columns - 1)
+    low = jnp.minimum(row.astype(jnp.int32), rows - 2)
+    left = jnp.minimum(column.astype(jnp.int32), columns - 2)
+    down, along = row - low, column - left
+    flat, corner = table.reshape(-1), low * columns + left
+
+    def across(index: chex.Array) -> chex.Array:
+        here, there = jnp.take(flat, index, mode="clip"), jnp.take(flat, index + 1, mode="clip")
+        return here + along * (there - here)
+
+    near, far = across(corner), across(corner + columns)
+    return near + down * (far - near)
 
 
 def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
@@ -74,15 +89,15 @@ def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
 
     def brake(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
         top, k, ds = node
-        room = at_speed(limits.brake, limits, jnp.sqrt(square)) * share(k, square, limits)
+        v = jnp.sqrt(square)
+        room = at_speed(limits.brake, limits, v) * in_bend(limits.brake_share, limits, v, k * square)
         square = jnp.minimum(top, square + 2.0 * room * ds)
         return square, square
 
     def drive(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
         top, k, ds = node
         v = jnp.sqrt(square)
-        full = at_speed(limits.drive, limits, v)
-        push = jnp.where(full > 0, full * share(k, square, limits), full)
+        push = at_speed(limits.drive, limits, v) - in_bend(limits.drive_loss, limits, v, k * square)
         square = jnp.clip(square + 2.0 * push * ds, SLOWEST**2, top)
         return square, square
 

@@ -9,14 +9,9 @@ from kart_jax.drivers.profile import Limits
 
 @struct.dataclass
 class Handling:
-    """How one kart answers its steering in steady cornering, measured on the simulator itself.
+    """How one kart answers its steering in steady cornering, measured on the simulator itself."""
 
-    Rows are V equal steps of speed from 0 to `Limits.top`; columns R equal steps of lateral acceleration from 0 to
-    `lateral`, the most that the kart holds at that speed.
-    """
-
-    extra: chex.Array  # (V, R) rad, steer angle beyond wheelbase * curvature
-    lateral: chex.Array  # (V,) m/s², largest steady lateral acceleration
+    slip: chex.Array  # (V, R) rad, steer angle beyond the direction in which the front axle moves; as in `Limits`
     front_slip: chex.Array  # () rad, slip angle of the front axle past which more lock brings no more force
     rear_slip: chex.Array  # () rad, the same of the rear axle
 

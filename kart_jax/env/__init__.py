@@ -1,0 +1,1 @@
+"""Reinforcement learning on top of race and render: observation, reward, end, reset."""

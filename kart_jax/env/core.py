@@ -14,6 +14,7 @@ it, compilation drops it (a jitted function must not return it).
 works too, but carries the tracks as constants of the program, which is slow to compile for many of them.
 """
 
+from dataclasses import replace
 from functools import partial
 
 import chex
@@ -99,7 +100,7 @@ class KartEnv:
         """State at the start of an episode; its pictures are still to be drawn."""
         config = self.config
         pixels = (config.height, config.width, frames.word_count(config.frame_stack))
-        return EnvState(
+        state = EnvState(
             race=randomise.start(key, self.tracks, params, config.karts),
             frames=jnp.zeros(pixels, jnp.uint32) if config.vision else None,
             timers=terminate.start(),
@@ -107,6 +108,8 @@ class KartEnv:
             step=jnp.zeros((), jnp.int32),
             episode_return=jnp.zeros(()),
         )
+        # Definite types, as a step returns them: a weak one (from a Python number in params) would mean a second trace.
+        return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)
 
     def _drive(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, chex.Array]:
         """Hold the action for one control step.
@@ -129,7 +132,7 @@ class KartEnv:
         finite = jnp.all(physics_state.is_finite(race.karts)) & jnp.all(jnp.isfinite(action))
         kept = partial(jnp.where, finite)
         race = jax.tree.map(kept, race, state.race)
-        return state.replace(race=race, action=kept(action, state.action), step=state.step + 1), finite
+        return replace(state, race=race, action=kept(action, state.action), step=state.step + 1), finite
 
     def _judge(
         self, before: EnvState, after: EnvState, finite: chex.Array, params: EnvParams
@@ -154,7 +157,8 @@ class KartEnv:
             dt=dt,
         )
         terms = reward.terms(transition, params.rewards)
-        after = after.replace(timers=timers, episode_return=before.episode_return + jnp.sum(terms))
+        terms = jnp.where(jnp.isfinite(terms), terms, 0.0)
+        after = replace(after, timers=timers, episode_return=before.episode_return + jnp.sum(terms))
         return after, Outcome(terminated, truncated, cause, lap_completed, terms)
 
     def _see(self, state: EnvState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, EnvState]:
@@ -163,11 +167,11 @@ class KartEnv:
         kart = _only_kart(race.karts)
         scene = observe.Scene(kart, params.kart, _only_kart(race.place), self.tracks, race.track)
         observation = {"telemetry": observe.telemetry(scene)}
-        if config.vision:
+        if self.scene is not None and state.frames is not None:
             eye = observe.pose(kart, params.kart)
             picture = view.render_packed(self.scene, race.track, eye, params.appearance, self.view_config)
             stack = frames.push(state.frames, picture, fresh, config.frame_stack)
-            state = state.replace(frames=stack)
+            state = replace(state, frames=stack)
             observation["vision"] = frames.unpack(stack, config.frame_stack)
         return observation, state
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -47,4 +48,10 @@ def make(
         appearance=default_appearance(),
     )
     scene = pack(tracks) if config.vision else None
-    return KartEnv(tracks=tracks, scene=scene, default_params=jax.tree.map(jnp.asarray, params), config=config)
+    return KartEnv(tracks=tracks, scene=scene, default_params=jax.tree.map(_strong, params), config=config)
+
+
+def _strong(leaf: chex.Numeric) -> chex.Array:
+    """The leaf as an array of a definite type: a Python number would be traced anew as a weak one."""
+    array = jnp.asarray(leaf)
+    return array.astype(array.dtype)

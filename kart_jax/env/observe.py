@@ -71,6 +71,6 @@ CHANNELS: tuple[Channel, ...] = (
 
 
 def telemetry(scene: Scene) -> chex.Array:
-    """The channels (9,) float32 in table order, each divided by its scale and clipped to [-LIMIT, LIMIT]."""
+    """The channels (9,) float32 in table order, each divided by its scale and clipped to [-LIMIT, LIMIT]; nan is 0."""
     values = jnp.stack([channel.read(scene) / channel.scale for channel in CHANNELS])
-    return jnp.clip(values, -LIMIT, LIMIT).astype(jnp.float32)
+    return jnp.nan_to_num(jnp.clip(values, -LIMIT, LIMIT)).astype(jnp.float32)

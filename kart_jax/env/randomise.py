@@ -1,5 +1,7 @@
 """All randomisation of the environment: where an episode starts, and which kart, ground and light it gets."""
 
+from dataclasses import replace
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -50,19 +52,21 @@ def randomise(key: chex.PRNGKey, params: EnvParams, spread: chex.Numeric = 1.0) 
     draws = spread * jax.random.uniform(key, (5,), minval=-1.0)
     mass, grip, engine, brake, lag = 1.0 + draws * jnp.asarray([0.08, 0.08, 0.08, 0.15, 0.4])
     kart = params.kart
-    return params.replace(
-        kart=kart.replace(
+    return replace(
+        params,
+        kart=replace(
+            kart,
             mass=kart.mass * mass,
             yaw_inertia=kart.yaw_inertia * mass,
-            front_tyre=kart.front_tyre.replace(friction=kart.front_tyre.friction * grip),
-            rear_tyre=kart.rear_tyre.replace(friction=kart.rear_tyre.friction * grip),
+            front_tyre=replace(kart.front_tyre, friction=kart.front_tyre.friction * grip),
+            rear_tyre=replace(kart.rear_tyre, friction=kart.rear_tyre.friction * grip),
             torque=kart.torque * engine,
             front_brake=kart.front_brake * brake,
             rear_brake=kart.rear_brake * brake,
             steer_lag=kart.steer_lag * lag,
             throttle_lag=kart.throttle_lag * lag,
             brake_lag=kart.brake_lag * lag,
-        )
+        ),
     )
 
 

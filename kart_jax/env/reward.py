@@ -10,7 +10,6 @@ from collections.abc import Callable
 import chex
 import jax.numpy as jnp
 
-from kart_jax import geometry
 from kart_jax.env.params import RewardWeights
 
 TOP_SPEED = 60.0  # m/s, more progress than this is a jump to another stretch and is not paid
@@ -40,8 +39,8 @@ def progress(t: Transition) -> chex.Array:
 
 
 def slip(t: Transition) -> chex.Array:
-    """Drift angle |atan(vy / v)| in rad times s; speeds below `DRIFT_SPEED` count as that."""
-    return jnp.arctan(jnp.abs(t.vy) / geometry.safe_norm(t.vx, DRIFT_SPEED)) * t.dt
+    """Drift angle atan(|vy| / sqrt(vx² + DRIFT_SPEED²)) in rad, times s."""
+    return jnp.arctan(jnp.abs(t.vy) / jnp.sqrt(t.vx * t.vx + DRIFT_SPEED * DRIFT_SPEED)) * t.dt
 
 
 TERMS: dict[str, Callable[[Transition], chex.Array]] = {

@@ -105,10 +105,10 @@ class Dashboard:
     def _bar(self, pen: ImageDraw.ImageDraw, x: int, y: int, share: float, colour: tuple[int, ...]) -> None:
         """A pedal as an upright bar; `share` 0..1."""
         wide, high = self._px(22), self._px(86)
-        share = min(max(float(share), 0.0), 1.0)
+        filled = round(min(max(float(share), 0.0), 1.0) * (high - 1))
         pen.rectangle([x, y, x + wide, y + high], outline=FAINT, width=1)
-        if share > 0.005:
-            pen.rectangle([x + 1, y + high - round(share * (high - 1)), x + wide - 1, y + high - 1], fill=colour)
+        if filled:
+            pen.rectangle([x + 1, y + high - filled, x + wide - 1, y + high - 1], fill=colour)
 
     def _draw_steering(self, pen: ImageDraw.ImageDraw, x: int, y: int, row: int) -> None:
         """Steering as a bar from the middle; left is left."""

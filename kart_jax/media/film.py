@@ -78,12 +78,6 @@ def frames(
         yield board.draw(view, row)
 
 
-def rate(log: Log) -> float:
-    """Rows per second of a log."""
-    steps = np.diff(log["time"])
-    return 1.0 / float(np.median(steps)) if len(steps) else 1.0
-
-
 def save(
     path: str | Path, log: Log, tracks: Tracks, track: int, height: int = 720, width: int = 1280, title: str = ""
 ) -> int:
@@ -106,7 +100,7 @@ def save(
     """
     path = check_path(path)
     if path.suffix.lower() == ".mp4":
-        return write_mp4(path, frames(log, tracks, track, height, width, title), rate(log))
-    every = max(1, round(rate(log) / GIF_RATE))
+        return write_mp4(path, frames(log, tracks, track, height, width, title), log.rate)
+    every = max(1, round(log.rate / GIF_RATE))
     thin = Log(log.names, log.values[::every], log.source)
-    return write_gif(path, frames(thin, tracks, track, height, width, title), rate(thin), min(width, 480))
+    return write_gif(path, frames(thin, tracks, track, height, width, title), thin.rate, min(width, 480))

@@ -58,7 +58,7 @@ def lap_figure(log: Log, number: int | None = None) -> Figure:
         rows[name]
     figure = Figure(figsize=(16, 10), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = GridSpec(4, 3, figure=figure, width_ratios=(1.1, 1.0, 1.0), height_ratios=(1.25, 0.8, 0.8, 1.0))
+    grid = GridSpec(4, 3, figure=figure, width_ratios=(1.1, 1.0, 1.0), height_ratios=(1.2, 0.75, 0.75, 1.3))
     along, label = _abscissa(rows, lap)
     draw_map(figure.add_subplot(grid[:3, 0]), rows)
     draw_splits(figure.add_subplot(grid[3, 0]), laps, lap)
@@ -135,7 +135,8 @@ def draw_splits(axes: Axes, laps: list[Lap], chosen: Lap | None) -> None:
 def _prepare(axes: Axes, label: str, grid: bool = True) -> None:
     """The look of every trace."""
     axes.set_ylabel(label)
-    axes.grid(grid, color=FAINT, linewidth=0.6)
+    if grid:
+        axes.grid(color=FAINT, linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(x=0.0)
 

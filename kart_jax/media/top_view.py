@@ -38,7 +38,7 @@ class TopView:
         """World m -> pixels (..., 2), column and row."""
         column = (np.asarray(x) - self._low[0]) * self.scale + self.margin
         row = (self._high[1] - np.asarray(y)) * self.scale + self.margin
-        return np.stack([column, row], axis=-1)
+        return np.stack(np.broadcast_arrays(column, row), axis=-1)
 
     def _paint(self, draw: ImageDraw.ImageDraw, left: np.ndarray, right: np.ndarray) -> None:
         """Fill the asphalt piece by piece, so that inner and outer edge need no telling apart, then its edges."""

@@ -1,0 +1,1 @@
+"""Physics of one kart: parameters, the step and what follows from them."""

@@ -1,5 +1,6 @@
 """The numbers of the seven kart classes; plain data, explained with sources in `docs/physics.md`."""
 
+import itertools
 import math
 from typing import Any
 
@@ -65,7 +66,7 @@ _COMMON: dict[str, Any] = {
     "front_brake": 0.0,
     "brake_slip": 0.5,
     "drag_area": 0.50,
-    "air_density": 1.2,
+    "air_density": 1.18,
     "gravity": 9.81,
     "rolling_asphalt": 0.020,
     "rolling_kerb": 0.030,
@@ -83,15 +84,16 @@ _COMMON: dict[str, Any] = {
 }
 
 
-def _tyre(friction: float, front: bool, stiffness: float = 1.0, radius: float | None = None) -> dict[str, float]:
-    """Tyre of one axle: `friction` at the reference load, `stiffness` a factor on the slip stiffness of a race slick."""
+def _tyre(friction: float, front: bool, stiffness: float = 1.0) -> dict[str, float]:
+    """Tyre of one axle: `friction` at the reference load, `stiffness` over that of a race slick."""
     return {
-        "radius": radius if radius is not None else (0.125 if front else 0.1377),
+        "radius": 0.125 if front else 0.1377,
         "friction": friction,
         "reference_load": 400.0 if front else 500.0,
         "load_sensitivity": 0.15,
         "stiffness_x": 14.0 * stiffness,
-        "stiffness_y": (21.0 if front else 22.0) * stiffness,
+        "stiffness_y": (18.0 if front else 24.0) * stiffness,
+        "friction_ratio": 0.85,
         "shape": 2.1,
         "slide": 0.84,
         "vertical_stiffness": 90_000.0,
@@ -102,7 +104,8 @@ def _engine(curve: tuple, power: float, efficiency: float = 0.92) -> dict[str, A
     """Torque table scaled to a peak power (W) at the axle, after `efficiency`; the curve is linear between knots."""
     speeds, shape = curve
     peak = 0.0
-    for (n0, t0), (n1, t1) in zip(zip(speeds, shape), zip(speeds[1:], shape[1:])):
+    knots = list(zip(speeds, shape, strict=True))
+    for (n0, t0), (n1, t1) in itertools.pairwise(knots):
         for step in range(101):
             part = step / 100
             peak = max(peak, (n0 + part * (n1 - n0)) * math.pi / 30 * (t0 + part * (t1 - t0)))
@@ -122,8 +125,9 @@ _CLASS: dict[str, dict[str, Any]] = {
         "mass": 232.0,
         "yaw_inertia": 42.0,
         "drag_area": 0.65,
-        "front_tyre": _tyre(1.45, True, 0.75),
-        "rear_tyre": _tyre(1.50, False, 0.75),
+        "rolling_asphalt": 0.025,
+        "front_tyre": _tyre(1.29, True, 0.75),
+        "rear_tyre": _tyre(1.49, False, 0.75),
         "engine_inertia": 0.012,
         "idle_speed": 1400.0,
         "idle_gain": 0.3,
@@ -131,7 +135,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "clutch_full": 2800.0,
         "gears": 1.0,
         "gear_ratio": (3.1,) * 6,
-        "rear_brake": 330.0,
+        "rear_brake": 205.0,
     },
     "mini_max": {
         **_engine(_MINI, 8_500.0),
@@ -143,78 +147,78 @@ _CLASS: dict[str, dict[str, Any]] = {
         "rear_width": 1.25,
         "cog_height": 0.21,
         "drag_area": 0.42,
-        "front_tyre": _tyre(1.95, True, 0.9),
-        "rear_tyre": _tyre(2.00, False, 0.9),
+        "front_tyre": _tyre(1.69, True, 0.9),
+        "rear_tyre": _tyre(1.94, False, 0.9),
         "idle_speed": 1900.0,
         "idle_gain": 0.05,
-        "clutch_start": 3000.0,
-        "clutch_full": 4500.0,
+        "clutch_start": 4000.0,
+        "clutch_full": 9000.0,
         "gears": 1.0,
         "gear_ratio": (5.8,) * 6,
-        "rear_brake": 190.0,
+        "rear_brake": 135.0,
     },
     "junior_max": {
         **_engine(_TAG, 13_500.0),
         "mass": 145.0,
         "yaw_inertia": 25.0,
-        "front_tyre": _tyre(2.25, True),
-        "rear_tyre": _tyre(2.30, False),
+        "front_tyre": _tyre(1.94, True),
+        "rear_tyre": _tyre(2.22, False),
         "idle_speed": 1900.0,
         "idle_gain": 0.05,
-        "clutch_start": 3000.0,
-        "clutch_full": 4500.0,
+        "clutch_start": 4000.0,
+        "clutch_full": 9000.0,
         "gears": 1.0,
         "gear_ratio": (79.0 / 13.0,) * 6,
-        "rear_brake": 270.0,
+        "rear_brake": 195.0,
     },
     "senior_max": {
         **_engine(_TAG, 18_500.0),
         "mass": 162.0,
         "yaw_inertia": 28.0,
-        "front_tyre": _tyre(2.35, True),
+        "front_tyre": _tyre(2.10, True),
         "rear_tyre": _tyre(2.40, False),
         "idle_speed": 1900.0,
         "idle_gain": 0.05,
-        "clutch_start": 3000.0,
-        "clutch_full": 4500.0,
+        "clutch_start": 4000.0,
+        "clutch_full": 9000.0,
         "gears": 1.0,
         "gear_ratio": (78.0 / 13.0,) * 6,
-        "rear_brake": 310.0,
+        "rear_brake": 220.0,
     },
     "okj": {
         **_engine(_OKJ, 19_500.0),
         "mass": 140.0,
         "yaw_inertia": 24.0,
-        "front_tyre": _tyre(2.60, True),
-        "rear_tyre": _tyre(2.65, False),
+        "front_tyre": _tyre(2.39, True),
+        "rear_tyre": _tyre(2.74, False),
         "idle_speed": 0.0,
         "idle_gain": 0.0,
         "clutch_start": -1e6,
         "clutch_full": -1e5,
         "gears": 1.0,
         "gear_ratio": (5.7,) * 6,
-        "rear_brake": 280.0,
+        "rear_brake": 215.0,
     },
     "ok": {
         **_engine(_OK, 27_000.0),
         "mass": 150.0,
         "yaw_inertia": 26.0,
-        "front_tyre": _tyre(2.65, True),
-        "rear_tyre": _tyre(2.70, False),
+        "front_tyre": _tyre(2.50, True),
+        "rear_tyre": _tyre(2.86, False),
         "idle_speed": 0.0,
         "idle_gain": 0.0,
         "clutch_start": -1e6,
         "clutch_full": -1e5,
         "gears": 1.0,
         "gear_ratio": (6.0,) * 6,
-        "rear_brake": 300.0,
+        "rear_brake": 230.0,
     },
     "kz2": {
         **_engine(_KZ, 33_000.0),
         "mass": 175.0,
         "yaw_inertia": 30.0,
-        "front_tyre": _tyre(2.70, True),
-        "rear_tyre": _tyre(2.75, False),
+        "front_tyre": _tyre(2.54, True),
+        "rear_tyre": _tyre(2.91, False),
         "idle_speed": 2500.0,
         "idle_gain": 0.05,
         "clutch_start": 7000.0,
@@ -223,8 +227,8 @@ _CLASS: dict[str, dict[str, Any]] = {
         "gear_ratio": (13.8, 11.0, 8.9, 7.3, 6.0, 5.0),
         "shift_up": 13_600.0,
         "shift_down": 9_600.0,
-        "front_brake": 170.0,
-        "rear_brake": 300.0,
+        "front_brake": 95.0,
+        "rear_brake": 95.0,
     },
 }
 

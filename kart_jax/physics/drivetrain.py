@@ -90,8 +90,16 @@ def front_spin(spin: chex.Array, grip: Grip, brake: chex.Array, params: KartPara
 
 
 def rear_spin(
-    axle: chex.Array, engine: chex.Array, gear: chex.Array, cut: chex.Array, throttle: chex.Array,
-    brake: chex.Array, left: Grip, right: Grip, params: KartParams, dt: float,
+    axle: chex.Array,
+    engine: chex.Array,
+    gear: chex.Array,
+    cut: chex.Array,
+    throttle: chex.Array,
+    brake: chex.Array,
+    left: Grip,
+    right: Grip,
+    params: KartParams,
+    dt: float,
 ) -> tuple[chex.Array, chex.Array]:
     """Axle and engine speed (rad/s) after dt, solved together, the 2 x 2 system eliminated by hand.
 

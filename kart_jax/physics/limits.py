@@ -3,7 +3,7 @@
 Nothing here is set by hand. The lateral limit comes from `step` itself: at each speed of the grid a kart, held at
 that speed by an idealised motor, is steered into an ever tighter arc until it follows no more, so the solid
 axle, load transfer and inside-rear lift are in it. Drive and braking are the closed-form balance of the same
- tyre, load and engine equations.
+tyre, load and engine equations.
 """
 
 import chex
@@ -18,7 +18,7 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.state import rolling
 from kart_jax.physics.step import step
 from kart_jax.physics.surface import asphalt
-from kart_jax.physics.types import Controls, KartState, Walls
+from kart_jax.physics.types import Controls, Walls
 
 SPEEDS = 16  # grid of the envelope
 STEPS = 1200  # physics steps of the try at each speed
@@ -55,7 +55,7 @@ def envelope(params: KartParams) -> Envelope:
     )
 
 
-def _cruiser(params: KartParams) -> KartParams:
+def cruiser(params: KartParams) -> KartParams:
     """The kart with a strong lag-free motor straight on the axle, so that speed can be held at any slip."""
     return params.replace(
         torque=jnp.full_like(params.torque, 300.0),
@@ -79,7 +79,7 @@ def lateral_limit(speed: chex.Array, params: KartParams) -> chex.Array:
     The wanted lateral acceleration rises slowly; a yaw-rate controller (integral on top of L kappa) steers for it and
     the motor holds the speed. What the kart reaches before it stops following or spins is the limit.
     """
-    kart, ground, walls = _cruiser(params), asphalt(params), open_field()
+    kart, ground, walls = cruiser(params), asphalt(params), open_field()
 
     def drive(carry: tuple, i: chex.Array) -> tuple[tuple, None]:
         state, integral, best, alive = carry
@@ -143,7 +143,7 @@ def drive_limit(speed: chex.Array, params: KartParams) -> chex.Array:
 
     def pull(_: int, traction: chex.Array) -> chex.Array:
         half = 0.5 * load.axle_loads(traction, params)[1]
-        force = 2.0 * half * tyre.friction(half, jnp.ones_like(half), rear)
+        force = 2.0 * half * rear.friction_ratio * tyre.friction(half, jnp.ones_like(half), rear)
         return (force - _resistance(speed, params)) / params.mass
 
     return jnp.minimum(best, jax.lax.fori_loop(0, 8, pull, jnp.zeros_like(speed)))
@@ -158,8 +158,8 @@ def brake_limit(speed: chex.Array, params: KartParams) -> chex.Array:
     def slow(_: int, decel: chex.Array) -> chex.Array:
         front_load, rear_load = (0.5 * axle for axle in load.axle_loads(-decel, params))
         one = jnp.ones_like(speed)
-        front = front_load * tyre.friction(front_load, one, params.front_tyre)
-        rear = rear_load * tyre.friction(rear_load, one, params.rear_tyre)
+        front = front_load * params.front_tyre.friction_ratio * tyre.friction(front_load, one, params.front_tyre)
+        rear = rear_load * params.rear_tyre.friction_ratio * tyre.friction(rear_load, one, params.rear_tyre)
         front = 2.0 * jnp.minimum(front, params.front_brake / params.front_tyre.radius)
         rear = jnp.minimum(2.0 * rear, params.rear_brake / params.rear_tyre.radius)
         return (front + rear + _resistance(speed, params)) / params.mass

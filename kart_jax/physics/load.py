@@ -78,5 +78,5 @@ def wheel_loads(
     # The rear lifts first, the front takes what it cannot carry; then the front may lift, and the rear takes the rest.
     rear_gap = _clamp(2.0 * (moment - on_front) / params.rear_track, rear)
     front_gap = _clamp((2.0 * moment - params.rear_track * rear_gap) / params.front_track, front)
-    rear_gap = _clamp((2.0 * moment - params.front_track * front_gap) / params.rear_track, rear)
+    rear_gap = jnp.clip((2.0 * moment - params.front_track * front_gap) / params.rear_track, -rear, rear)
     return 0.5 * (front - front_gap), 0.5 * (front + front_gap), 0.5 * (rear - rear_gap), 0.5 * (rear + rear_gap)

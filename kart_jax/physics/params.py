@@ -24,6 +24,7 @@ class TyreParams:
     load_sensitivity: chex.Array  # () relative loss of friction per relative gain of load, at the reference load
     stiffness_x: chex.Array  # () slip stiffness per load, 1 / slip ratio
     stiffness_y: chex.Array  # () cornering stiffness per load, 1 / rad
+    friction_ratio: chex.Array  # () peak friction along the wheel over peak friction across it
     shape: chex.Array  # () initial slope over peak secant of the curve, > 2 for a concave rise
     slide: chex.Array  # () friction in full sliding over peak friction, 0..1
     vertical_stiffness: chex.Array  # () N/m

@@ -41,14 +41,10 @@ def step(
     radius = (params.front_tyre.radius,) * 2 + (params.rear_tyre.radius,) * 2
     turned = (front_left, front_right, axle, axle)
     pull = tuple(g.hold + g.slope * r * w for g, r, w in zip(grips, radius, turned, strict=True))
-    hold = tuple(
-        (1.0 - share) * state.tyre_force[i, 1] - share * slopes[i][1] * across[i] for i in range(4)
-    )
+    hold = tuple((1.0 - share) * state.tyre_force[i, 1] - share * slopes[i][1] * across[i] for i in range(4))
 
     # Newton and Euler.
-    ground = tuple(
-        pull[i] + chassis.rolling_drag(along[i], loads[i], surface.rolling[i]) for i in range(4)
-    )
+    ground = tuple(pull[i] + chassis.rolling_drag(along[i], loads[i], surface.rolling[i]) for i in range(4))
     accel_x, accel_y, accel_yaw = chassis.accelerations(state.vx, state.vy, ground, hold, cosine, sine, params)
     moved = chassis.integrate(state, accel_x, accel_y, accel_yaw, dt)
 
@@ -79,7 +75,11 @@ def _directions(left: chex.Array, right: chex.Array) -> tuple[chassis.Four, chas
 
 
 def _secants(
-    along: chassis.Four, across: chassis.Four, spins: chassis.Four, loads: chassis.Four, surface: Surface,
+    along: chassis.Four,
+    across: chassis.Four,
+    spins: chassis.Four,
+    loads: chassis.Four,
+    surface: Surface,
     params: KartParams,
 ) -> tuple[tuple[chex.Array, chex.Array], ...]:
     """`tyre.secant` of the four wheels."""

@@ -4,12 +4,13 @@ Slip of a wheel with contact-point velocity (v_x, v_y) in its own frame and spin
 
     v_ref = sqrt(v_x² + v_0²),  kappa = (r omega - v_x) / v_ref,  tan(alpha) = -v_y / v_ref
     mu    = mu_0 grip / (1 + s (F_z / F_z0 - 1))
-    x     = sqrt((C_x kappa)² + (C_y tan(alpha))²) / (k mu)                     normalised slip, peak at x = 1
+    x     = sqrt((C_x kappa / q)² + (C_y tan(alpha))²) / (k mu)                 normalised slip, peak at x = 1
     f(x)  = k x / (1 + (k - 2) x + x²)                        for x <= 1        rises with slope k to 1
           = r + (1 - r) / (1 + (x - 1)² / (k (1 - r)))        for x > 1         falls to the sliding ratio r
     F     = mu F_z f(x) / x · (C_x kappa, C_y tan(alpha)) / (k mu)
 
-The force always opposes the sliding velocity, so a tyre never makes energy, and |F| <= mu F_z holds when C_x = C_y.
+The force always opposes the sliding velocity, so a tyre never makes energy, and it stays inside the friction ellipse
+(F_x / q)² + F_y² <= (mu F_z)²; q is the friction along the wheel over that across it.
 f and its first two derivatives are continuous; there is no transcendental function in it.
 Similarity method: Pacejka, Tyre and Vehicle Dynamics, ch. 4; the curve itself is ours.
 """
@@ -39,8 +40,13 @@ def slip_speed(roll: chex.Array, params: KartParams) -> chex.Array:
 
 
 def secant(
-    roll: chex.Array, side: chex.Array, spin: chex.Array, load: chex.Array, grip: chex.Array,
-    tyre: TyreParams, params: KartParams,
+    roll: chex.Array,
+    side: chex.Array,
+    spin: chex.Array,
+    load: chex.Array,
+    grip: chex.Array,
+    tyre: TyreParams,
+    params: KartParams,
 ) -> tuple[chex.Array, chex.Array]:
     """Force per sliding speed (N s/m) along and across the wheel: F_x = S_x (r omega - v_x), F_y = -S_y v_y.
 
@@ -54,11 +60,11 @@ def secant(
         params: the kart.
     """
     v_ref = slip_speed(roll, params)
-    slide_x = tyre.stiffness_x * (tyre.radius * spin - roll)
+    along = tyre.stiffness_x * (tyre.radius * spin - roll) / tyre.friction_ratio
     slide_y = tyre.stiffness_y * side
     scale = 1.0 / (tyre.shape * v_ref)
     # The tiny floor keeps the square root's gradient finite at rest.
-    x = jnp.sqrt(slide_x * slide_x + slide_y * slide_y + 1e-12) * scale / friction(load, grip, tyre)
+    x = jnp.sqrt(along * along + slide_y * slide_y + 1e-12) * scale / friction(load, grip, tyre)
     gain = load * similarity(x, tyre.shape, tyre.slide) * scale
     return gain * tyre.stiffness_x, gain * tyre.stiffness_y
 

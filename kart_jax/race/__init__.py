@@ -1,0 +1,1 @@
+"""Everything on one circuit: K karts, placing, stepping, timing."""

@@ -4,12 +4,15 @@ The kart is two metres long and its circuit is known at its reference point, so 
 projected onto the local circle of that point's sample: one row is read per kart and physics step.
 """
 
+from dataclasses import replace
+
 import chex
 import jax
 import jax.numpy as jnp
 
 from kart_jax import geometry
-from kart_jax.physics import contact, step as physics, surface
+from kart_jax.physics import contact, surface
+from kart_jax.physics import step as physics
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import Controls, KartState, Walls
 from kart_jax.race import timing
@@ -53,7 +56,8 @@ def step(
     kept, wall = jnp.ones_like(state.on_track), jnp.full_like(state.wall_distance, jnp.inf)
     carry = (state.karts, state.timing, state.place, kept, wall, state.tick)
     (karts, clock, place, kept, wall, tick), _ = jax.lax.scan(substep, carry, None, length=substeps)
-    return state.replace(
+    return replace(
+        state,
         karts=karts,
         timing=clock,
         place=place,

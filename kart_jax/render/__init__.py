@@ -1,0 +1,1 @@
+"""The driver's view: tracks and poses to pixels."""

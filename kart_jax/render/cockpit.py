@@ -57,7 +57,7 @@ def draw(
 
 
 def _constant(colour: tuple[float, float, float], light: chex.Array) -> Colour:
-    return tuple(c * light for c in colour)  # type: ignore[return-value]
+    return tuple(c * light for c in colour)
 
 
 def _box(x: chex.Array, y: chex.Array, half: tuple[float, float], radius: float) -> chex.Array:
@@ -89,7 +89,9 @@ def _tyres(
     return mix(below, tuple(c * shine for c in tread), covered(-distance, sharp))
 
 
-def _nose(below: Colour, x: chex.Array, y: chex.Array, fall: chex.Array, look: Appearance, config: ViewConfig) -> Colour:
+def _nose(
+    below: Colour, x: chex.Array, y: chex.Array, fall: chex.Array, look: Appearance, config: ViewConfig
+) -> Colour:
     """Front fairing: a rounded plate in the body colour, darker to its rear, with a light stripe."""
     t = (look.camera_height - NOSE_HEIGHT) * fall
     px, py = t * x - look.camera_setback - NOSE_X, t * y

@@ -17,6 +17,7 @@ from kart_jax.render.types import ViewConfig
 
 FARTHEST = 2000.0  # m along a ray; the ground beyond is the horizon
 LONGEST_STRIDE = 3.0  # times the distance to the barrier
+SKYLINE_UNIT = 1e-5  # height over distance, one step of the packed skyline
 BLOCK = 2.0  # m of barrier in one colour
 RAY_MARGIN = 1.25  # the directions reach this factor past the picture's sides, for pitched and rolled cameras
 
@@ -40,11 +41,26 @@ class Rays:
 
 @struct.dataclass
 class Wall:
-    """The barrier and the skyline by direction; every field (A,), directions evenly spaced in q."""
+    """The barrier and the skyline by direction, packed; every field (A,), directions evenly spaced in q."""
 
-    nearness: chex.Array  # 1/m, one over the forward distance X; 0 = none
-    block: chex.Array  # 0..1, share of the second colour, filtered over the direction's width
-    skyline: chex.Array  # height of the trees over forward distance
+    nearness: chex.Array  # uint32, bits of the float32 1 / X in 1/m, X the forward distance; 0 = no barrier
+    face: chex.Array  # uint32, bits 0-7: share of the second colour / 255; 8-31: skyline / `SKYLINE_UNIT`
+
+
+@jax.custom_batching.custom_vmap
+def read(table: chex.Array, index: chex.Array) -> chex.Array:
+    """`table[index]` for a table (A,) and in-range indices of any shape, one flat look-up under any `vmap`."""
+    return jnp.take(table, index, mode="clip")
+
+
+@read.def_vmap
+def _read_batched(axis_size: int, batched: list[bool], table: chex.Array, index: chex.Array) -> tuple:
+    """Join the batch of tables end to end instead of looking up in two dimensions."""
+    if not batched[0]:
+        return read(table, index), True
+    width = table.shape[1]
+    shift = (jnp.arange(axis_size, dtype=jnp.int32) * width).reshape(-1, *[1] * (index.ndim - batched[1]))
+    return read(table.reshape(-1), index + shift), True
 
 
 def cast(camera: Camera, i: chex.Array, j: chex.Array) -> Rays:
@@ -113,19 +129,32 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     carry = (zero, zero, start * sign, zero + FARTHEST, zero - 1.0)
     at = jax.lax.fori_loop(0, config.wall_steps, advance, carry)[0]
     at = jnp.maximum(at, 0.02)
-    nearness = jnp.where(at > 0.5 * FARTHEST, 0.0, 1.0 / at)
-    return Wall(nearness=nearness, block=_blocks(scene, here, camera, config, at), skyline=_skyline(camera, q) * reach)
+
+    def finish(_: int, carry: tuple) -> tuple:
+        s, _, _ = carry
+        nearness = jnp.where(at > 0.5 * FARTHEST, 0.0, 1.0 / at)
+        face = _face(_block(here, s), _skyline(camera, q) * reach)
+        s = ground(scene, here, camera.x + at * east, camera.y + at * north).s
+        return s, jax.lax.bitcast_convert_type(nearness, jnp.uint32), face
+
+    # Two rounds, first the arc length, then what follows from it: a loop's result is stored, whereas XLA would
+    # otherwise work these tables out again for every pixel that reads them.
+    words = jnp.zeros(q.shape, jnp.uint32)
+    _, nearness, face = jax.lax.fori_loop(0, 2, finish, (zero, words, words))
+    return Wall(nearness=nearness, face=face)
 
 
-def _blocks(scene: Scene, here: Plane, camera: Camera, config: ViewConfig, at: chex.Array) -> chex.Array:
-    """Share (A,) of the barrier's second colour at forward distances `at`, over the width of a direction."""
-    q = directions(config)
-    east, north = camera.cos_yaw - camera.sin_yaw * q, camera.sin_yaw + camera.cos_yaw * q
-    point = ground(scene, here, camera.x + at * east, camera.y + at * north)
-    period = whole_period(here.length, 2.0 * BLOCK)
-    step = jnp.abs(point.s - jnp.roll(point.s, 1))
-    step = jnp.minimum(step, jnp.roll(step, -1)) / period
-    return 0.5 - 0.5 * square_wave(point.s / period, step)
+def _face(block: chex.Array, skyline: chex.Array) -> chex.Array:
+    """Pack the barrier's colour share and the skyline (A,) as `Wall.face`."""
+    share = jnp.round(block * 255.0).astype(jnp.uint32)
+    return share | (jnp.clip(skyline * (1.0 / SKYLINE_UNIT), 0.0, 65535.0).astype(jnp.uint32) << 8)
+
+
+def _block(here: Plane, s: chex.Array) -> chex.Array:
+    """Share (A,) of the barrier's second colour where it stands at arc lengths `s`, over a direction's width."""
+    step = jnp.abs(s - jnp.roll(s, 1))
+    step = jnp.maximum(jnp.minimum(step, jnp.roll(step, -1)), 1e-3)
+    return 0.5 - 0.5 * square_wave(s, repeats(here.length, 2.0 * BLOCK), 1.0 / step)
 
 
 def _skyline(camera: Camera, q: chex.Array) -> chex.Array:
@@ -136,17 +165,22 @@ def _skyline(camera: Camera, q: chex.Array) -> chex.Array:
     return jnp.maximum(height, 0.004)
 
 
-def whole_period(length: chex.Array, wanted: float) -> chex.Array:
-    """The period in m nearest to `wanted` that fits the lap a whole number of times."""
-    return length / jnp.maximum(jnp.round(length / wanted), 1.0)
+def repeats(length: chex.Array, wanted: float) -> chex.Array:
+    """One over the period in m nearest to `wanted` that fits the lap a whole number of times."""
+    return jnp.maximum(jnp.round(length / wanted), 1.0) / length
 
 
-def square_wave(x: chex.Array, width: chex.Array) -> chex.Array:
-    """Square wave of period 1, +1 on [0, 1/2) and -1 on [1/2, 1), averaged over a window of `width` about x.
+def square_wave(x: chex.Array, frequency: chex.Array | float, sharp: chex.Array) -> chex.Array:
+    """Square wave, +1 in the first half of each period and -1 in the second, smoothed over a footprint.
 
-    Its integral is the triangle wave T(x) = 1/2 - |frac(x) - 1/2|, so the average is (T(x+w/2) - T(x-w/2)) / w.
+    Args:
+        x: m along the wave.
+        frequency: periods per m.
+        sharp: 1/m, one over the footprint's length along x.
+
+    With d the distance to the nearest change, positive in the first half, the value is clip(2 d sharp, -1, 1): the
+    share that a footprint covers while it is shorter than half a period, and fading as it grows beyond.
     """
-    width = jnp.maximum(width, 1e-3)
-    low, high = x - 0.5 * width, x + 0.5 * width
-    low, high = low - jnp.floor(low), high - jnp.floor(high)
-    return (jnp.abs(low - 0.5) - jnp.abs(high - 0.5)) / width
+    phase = x * frequency + 0.25
+    phase = phase - jnp.floor(phase)
+    return jnp.clip((0.25 - jnp.abs(phase - 0.5)) * (2.0 / frequency) * sharp, -1.0, 1.0)

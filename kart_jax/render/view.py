@@ -1,5 +1,8 @@
 """The picture that one driver sees: a pure function from circuits and a pose to uint8 pixels."""
 
+import itertools
+from collections.abc import Callable
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -31,8 +34,7 @@ def render(
     """
     if isinstance(scene, Tracks):
         scene = pack(scene)
-    packed = jax.lax.optimization_barrier(render_packed(scene, track, camera_pose, appearance, config))
-    # The barrier keeps XLA from shading each pixel once per channel.
+    packed = render_packed(scene, track, camera_pose, appearance, config)
     return (packed[..., None] >> jnp.asarray([0, 8, 16], jnp.uint32)).astype(jnp.uint8)
 
 
@@ -45,15 +47,21 @@ def render_packed(
     """
     here = plane(scene, track)
     look = _lit(appearance)
-    # Barriers keep XLA from working out per pixel what is one number per kart.
-    here, look, camera = jax.lax.optimization_barrier((here, look, cameras.place(camera_pose, look, config)))
-    wall = jax.lax.optimization_barrier(raycast.find_wall(scene, here, camera, config))
+    camera = cameras.place(camera_pose, look, config)
+    wall = raycast.find_wall(scene, here, camera, config)
     bounds = sorted({0, config.sky_rows, config.cockpit_row, config.height})
-    bands = [
-        _band(scene, here, camera, wall, camera_pose, look, config, top, bottom)
-        for top, bottom in zip(bounds[:-1], bounds[1:], strict=True)
-    ]
-    return bands[0] if len(bands) == 1 else jnp.concatenate(jax.lax.optimization_barrier(bands))
+
+    def painter(top: int, bottom: int) -> Callable[[chex.Array], chex.Array]:
+        def paint(frame: chex.Array) -> chex.Array:
+            return frame.at[top:bottom].set(_band(scene, here, camera, wall, camera_pose, look, config, top, bottom))
+
+        return paint
+
+    painters = [painter(top, bottom) for top, bottom in itertools.pairwise(bounds)]
+    # A loop over the bands, because a loop's result is stored: XLA would otherwise shade each pixel again for every
+    # word or channel that the caller makes of it.
+    frame = jnp.zeros((config.height, config.width), jnp.uint32)
+    return jax.lax.fori_loop(0, len(painters), lambda k, frame: jax.lax.switch(k, painters, frame), frame)
 
 
 def _lit(appearance: Appearance) -> Appearance:

@@ -106,7 +106,7 @@ def best(laps: list[Lap]) -> Lap | None:
 def clock(seconds: float) -> str:
     """A time as the timing screen shows it: 52.345 or 1:02.345; a dash where there is none."""
     if not np.isfinite(seconds):
-        return "–"
+        return "-"
     milliseconds = round(seconds * 1000)
     minutes, rest = divmod(milliseconds, 60_000)
     return f"{minutes}:{rest / 1000:06.3f}" if minutes else f"{rest / 1000:.3f}"

@@ -37,6 +37,16 @@ class Log:
             )
         return self.values[:, self.names.index(name)].astype(np.float64)
 
+    @property
+    def rate(self) -> float:
+        """Rows per second of race time."""
+        steps = np.diff(self["time"])
+        return 1.0 / float(np.median(steps)) if len(steps) else 1.0
+
+    def named(self, source: str) -> "Log":
+        """The same log under a name that titles and errors show."""
+        return dataclasses.replace(self, source=source)
+
     def rows(self, first: int, last: int) -> "Log":
         """The rows from `first` up to and without `last`."""
         return dataclasses.replace(self, values=self.values[first:last])

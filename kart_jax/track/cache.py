@@ -5,21 +5,23 @@ picture, entry or algorithm never meets an old file. The cache is only ever a sh
 and a folder that cannot be written is ignored.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
-import tempfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from kart_jax.errors import InputError
+from kart_jax.files import replacing
+
 Arrays = dict[str, np.ndarray]
 
 
 def folder() -> Path | None:
-    """The cache folder: `KART_JAX_CACHE`, else `XDG_CACHE_HOME`/kart_jax, else ~/.cache/kart_jax; None without a home."""
+    """`KART_JAX_CACHE`, else kart_jax in `XDG_CACHE_HOME`, else ~/.cache/kart_jax; None where there is no home."""
     if chosen := os.environ.get("KART_JAX_CACHE"):
         return Path(chosen)
     if shared := os.environ.get("XDG_CACHE_HOME"):
@@ -62,20 +64,11 @@ def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+    except Exception:  # zip, zlib and npy each raise their own for a damaged file; all mean: build it again
         return None
 
 
 def _write(path: Path, arrays: Arrays) -> None:
-    """Write to a temporary file beside `path` and move it there, so that no reader meets half a file."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    except OSError:  # read-only home, full disk: work without a cache
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        os.replace(temporary, path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
+    """Write the file whole, or not at all: a read-only home or a full disk only means no cache."""
+    with contextlib.suppress(InputError), replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

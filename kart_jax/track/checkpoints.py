@@ -19,7 +19,6 @@ of H rows lies at x = (c + 1/2) m, y = (H - r - 1/2) m with m metres per pixel.
 import dataclasses
 import difflib
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +28,7 @@ from kart_jax.errors import InputError
 FILE_NAME = "checkpoints.json"
 LARGEST_FILE = 4_000_000  # bytes; thousands of entries
 SCALES = (0.02, 10.0)  # m per pixel that a drawing may have
+LEAST_GATES, MOST_GATES = 3, 1000  # with the start line; fewer would let a kart turn round and score
 DIRECTIONS = ("clockwise", "counterclockwise")
 FIELDS = ("metres_per_pixel", "direction", "start", "gates", "sectors", "title")
 
@@ -98,7 +98,7 @@ def _read_json(path: Path) -> dict[str, object]:
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
-            raise InputError(f"{path}: the file has {size} bytes; at most {LARGEST_FILE} are allowed, so remove entries")
+            raise InputError(f"{path}: the file has {size} bytes; at most {LARGEST_FILE} are read, so remove entries")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8 text; save the file as plain UTF-8 JSON") from None
@@ -124,16 +124,22 @@ def _read_json(path: Path) -> dict[str, object]:
 
 def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Refuse a key that an object holds twice."""
-    keys = [key for key, _ in pairs]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise ValueError(f'key "{key}" appears twice in one object; keep one of them')
-    return dict(pairs)
+    whole: dict[str, object] = {}
+    for key, value in pairs:
+        if key in whole:
+            raise ValueError(f"key {_show(key)} appears twice in one object; keep one of them")
+        whole[key] = value
+    return whole
 
 
 def _no_constant(name: str) -> float:
     """Refuse NaN and Infinity, which Python reads but JSON does not know."""
     raise ValueError(f"holds the value {name}; only finite numbers are allowed, so write one")
+
+
+def _show(value: object) -> str:
+    """A JSON value on one line, cut short where it is long."""
+    return json.dumps(value, ensure_ascii=False)[:80]
 
 
 def _kind(value: object) -> str:
@@ -148,14 +154,14 @@ def parse(name: str, fields: object, path: Path) -> Entry:
     Raises:
         InputError: a field is missing, unknown, of the wrong type or out of range.
     """
-    where = f'{path}: entry "{name}"'
+    where = f"{path}: entry {_show(name)}"
     if not isinstance(fields, dict):
         raise InputError(f"{where} is a {_kind(fields)}; it must be an object with metres_per_pixel, direction, start")
     for key in fields:
         if key not in FIELDS:
             close = difflib.get_close_matches(str(key), FIELDS, 1)
             hint = f"did you mean {close[0]}?" if close else "remove it"
-            raise InputError(f'{where} has the unknown field "{key}"; allowed are {", ".join(FIELDS)}: {hint}')
+            raise InputError(f"{where} has the unknown field {_show(key)}; allowed are {', '.join(FIELDS)}: {hint}")
     for key, hint in (
         ("metres_per_pixel", "the side of a pixel in metres, such as 0.25"),
         ("direction", '"clockwise" or "counterclockwise"'),
@@ -186,8 +192,8 @@ def parse(name: str, fields: object, path: Path) -> Entry:
 
 
 def _number(value: object) -> bool:
-    """Whether a JSON value is a finite number (true and false are not)."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Whether a JSON value is a number of reasonable size (true, false and overflows are not)."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1e9 < value < 1e9
 
 
 def _scale(value: object, where: str) -> float:
@@ -195,7 +201,7 @@ def _scale(value: object, where: str) -> float:
     low, high = SCALES
     if not _number(value) or not low <= value <= high:  # type: ignore[operator]
         raise InputError(
-            f"{where}: metres_per_pixel is {json.dumps(value)}; give the side of a pixel in metres, a number from "
+            f"{where}: metres_per_pixel is {_show(value)}; give the side of a pixel in metres, a number from "
             f"{low} to {high:g}"
         )
     return float(value)  # type: ignore[arg-type]
@@ -204,21 +210,21 @@ def _scale(value: object, where: str) -> float:
 def _direction(value: object, where: str) -> str:
     """Check direction."""
     if value not in DIRECTIONS:
-        raise InputError(f'{where}: direction is {json.dumps(value)}; write "clockwise" or "counterclockwise"')
+        raise InputError(f'{where}: direction is {_show(value)}; write "clockwise" or "counterclockwise"')
     return str(value)
 
 
 def _pixel(value: object, where: str) -> Pixel:
     """Check one pixel."""
     if not (isinstance(value, list) and len(value) == 2 and all(map(_number, value))):
-        raise InputError(f"{where} is {json.dumps(value)[:80]}; give a pixel [column, row], two numbers")
+        raise InputError(f"{where} is {_show(value)}; give a pixel [column, row], two numbers")
     return float(value[0]), float(value[1])
 
 
 def _pixels(value: object, where: str) -> tuple[Pixel, ...]:
     """Check a list of pixels."""
     if not isinstance(value, list):
-        raise InputError(f"{where} is {json.dumps(value)[:80]}; give a list of pixels [[column, row], ...]")
+        raise InputError(f"{where} is {_show(value)}; give a list of pixels [[column, row], ...]")
     return tuple(_pixel(pixel, f"{where}[{i}]") for i, pixel in enumerate(value))
 
 
@@ -227,9 +233,13 @@ def _gates(value: object, where: str) -> int | tuple[Pixel, ...] | None:
     if value is None:
         return None
     if isinstance(value, list):
+        if len(value) < LEAST_GATES - 1:
+            raise InputError(
+                f"{where}: gates has {len(value)} pixels; list at least {LEAST_GATES - 1}, or leave it out"
+            )
         return _pixels(value, f"{where}: gates")
-    if not isinstance(value, int) or isinstance(value, bool) or not 3 <= value <= 1000:
+    if not isinstance(value, int) or isinstance(value, bool) or not LEAST_GATES <= value <= MOST_GATES:
         raise InputError(
-            f"{where}: gates is {json.dumps(value)[:80]}; give a list of pixels or a whole number from 3 to 1000"
+            f"{where}: gates is {_show(value)}; give a list of pixels or a number, {LEAST_GATES} to {MOST_GATES}"
         )
     return value

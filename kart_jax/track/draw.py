@@ -23,7 +23,8 @@ MARGIN = 12.0  # m of white around the track
 GATE_STEP = 50.0  # m between gates, about
 FINE = 0.25  # m between centre-line samples while painting
 GREYS = 15  # grey steps; sixteen values keep the file small
-MOST_PIXELS = 40_000_000
+BAND = 256  # rows painted at once
+MOST_PIXELS = 40_000_000  # as many as `image.read` takes
 
 
 def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple[Image.Image, dict[str, Any]]:
@@ -49,10 +50,7 @@ def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple[Ima
             f"metres_per_pixel is {metres_per_pixel:g}, which makes a picture of {width} x {height} pixels; at most "
             f"{MOST_PIXELS // 10**6} million are allowed; give a larger value"
         )
-    columns, rows = np.meshgrid(np.arange(width), np.arange(height))
-    middles = checkpoints.to_world(np.column_stack([columns.ravel(), rows.ravel()]), metres_per_pixel, height) + low
-    covered = _coverage(line, middles, metres_per_pixel).reshape(height, width)
-    grey = np.round((1.0 - covered) * GREYS) * (255 // GREYS)
+    grey = np.round((1.0 - _coverage(line, low, metres_per_pixel, width, height)) * GREYS) * (255 // GREYS)
     return Image.fromarray(grey.astype(np.uint8)), _entry(line, low, metres_per_pixel, height, title)
 
 
@@ -97,19 +95,23 @@ def save(
     return picture
 
 
-def _coverage(line: Line, points: np.ndarray, pixel: float) -> np.ndarray:
-    """How much of the pixel around each point (M, 2) m is track, (M,) from 0 to 1."""
-    spots = np.column_stack([line.x, line.y])
-    fine = resample(spots, line.half_left, line.half_right, FINE)
+def _coverage(line: Line, low: np.ndarray, pixel: float, width: int, height: int) -> np.ndarray:
+    """How much of each pixel is track, (height, width) from 0 to 1, for a picture whose south-west corner is `low`."""
+    fine = resample(np.column_stack([line.x, line.y]), line.half_left, line.half_right, FINE)
+    tree = KDTree(np.column_stack([fine.x, fine.y]))
     reach = float(max(fine.half_left.max(), fine.half_right.max())) + 2 * pixel
-    distance, index = KDTree(np.column_stack([fine.x, fine.y])).query(points, distance_upper_bound=reach)
-    near = np.isfinite(distance)
-    i = np.asarray(index)[near]
-    step = points[near] - np.column_stack([fine.x[i], fine.y[i]])
-    offset = np.cos(fine.heading[i]) * step[:, 1] - np.sin(fine.heading[i]) * step[:, 0]
-    edge = np.abs(offset) - np.where(offset > 0, fine.half_left[i], fine.half_right[i])
-    covered = np.zeros(len(points))
-    covered[near] = np.clip(0.5 - edge / pixel, 0.0, 1.0)
+    covered = np.zeros((height, width))
+    for top in range(0, height, BAND):  # in bands, so that large pictures need little memory
+        band = covered[top : top + BAND]
+        columns, rows = np.meshgrid(np.arange(width), top + np.arange(len(band)))
+        points = checkpoints.to_world(np.stack([columns, rows], axis=-1), pixel, height) + low
+        distance, index = tree.query(points, distance_upper_bound=reach)
+        near = np.isfinite(distance)
+        i = np.asarray(index)[near]
+        step = points[near] - np.column_stack([fine.x[i], fine.y[i]])
+        offset = np.cos(fine.heading[i]) * step[:, 1] - np.sin(fine.heading[i]) * step[:, 0]
+        edge = np.abs(offset) - np.where(offset > 0, fine.half_left[i], fine.half_right[i])
+        band[near] = np.clip(0.5 - edge / pixel, 0.0, 1.0)
     return covered
 
 

@@ -6,7 +6,7 @@ Host side; the result of one circuit has T = 1. `stack.stack` joins circuits.
 import jax.numpy as jnp
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, minimum_filter1d
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
 from kart_jax.track.line import Line
@@ -46,13 +46,13 @@ class Asphalt:
         across = np.linspace(0.0, 1.0, lanes)
         n = -line.half_right[:, None] + across * (line.half_left + line.half_right)[:, None]
         points = np.stack(offset(line, n), axis=-1)
-        self.tree = cKDTree(points.reshape(-1, 2), balanced_tree=False, compact_nodes=False)
+        self.tree = KDTree(points.reshape(-1, 2), balanced_tree=False, compact_nodes=False)
         self.lanes = lanes
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distance in m to the nearest asphalt and its sample's index, for points (..., 2)."""
         distance, index = self.tree.query(points, workers=-1)
-        return distance, index // self.lanes
+        return np.asarray(distance), np.asarray(index) // self.lanes
 
 
 def offset(line: Line, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -73,8 +73,8 @@ def barrier_offsets(line: Line, side: int, asphalt: Asphalt, run_off: float = RU
     own = distance > steps - 0.1
     free = np.where(own.all(axis=1), steps[-1], steps[np.argmin(own, axis=1)] - 0.25)
     free = np.clip(free - SHARE, LEAST_RUN_OFF, run_off)
-    # The narrowest place within 2 m counts, so that smoothing never moves a barrier past the half-way line.
-    reach = max(1, round(2.0 / line.spacing))
+    # The narrowest place within 3 m counts, so that smoothing never moves a barrier past the half-way line.
+    reach = max(1, round(3.0 / line.spacing))
     free = minimum_filter1d(free, 2 * reach + 1, mode="wrap")
     return half + gaussian_filter1d(free, reach / 2, mode="wrap", truncate=2.0)
 
@@ -176,7 +176,7 @@ def build(
         InputError: the line has more samples than the index can name.
     """
     if line.count > MOST_SAMPLES:
-        raise InputError(f"the track has {line.count} samples; at most {MOST_SAMPLES} are allowed, so widen the spacing")
+        raise InputError(f"the track has {line.count} samples; at most {MOST_SAMPLES} fit, so widen the spacing")
     asphalt = Asphalt(line)
     rows = sample_rows(line, rubbered_line(line) if rubber is None else rubber, asphalt)
     cells, origin = cell_index(rows, asphalt, cell_size)

@@ -4,11 +4,12 @@ Host side. Black is track and white is not; greys are partly covered pixels and 
 between two pixels. `trace.trace` turns the result into a centre line.
 """
 
+import struct
 import zlib
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from scipy import ndimage
 
 from kart_jax.errors import InputError
@@ -31,22 +32,29 @@ def read(path: Path) -> np.ndarray:
     """
     try:
         with path.open("rb") as file:
-            if file.read(len(SIGNATURE)) != SIGNATURE:
-                raise InputError(f"{path}: is not a PNG file; save the picture as PNG")
+            _check_header(file.read(24), path)
         with Image.open(path, formats=["PNG"]) as picture:
-            width, height = picture.size
-            if width * height > MOST_PIXELS:
-                raise InputError(
-                    f"{path}: the picture is {width} x {height} pixels; at most {MOST_PIXELS // 10**6} million are "
-                    "allowed, so scale it down and raise metres_per_pixel"
-                )
-            if min(width, height) < LEAST_SIDE:
-                raise InputError(f"{path}: the picture is {width} x {height} pixels; draw at least {LEAST_SIDE} a side")
             return 1.0 - _brightness(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error, Image.DecompressionBombError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except (OSError, SyntaxError, ValueError, zlib.error) as error:
         raise InputError(f"{path}: the PNG is damaged or cut short ({error}); save it again") from None
+
+
+def _check_header(header: bytes, path: Path) -> None:
+    """Refuse what is not a PNG or has an impossible size, before any pixel is unpacked."""
+    if not header.startswith(SIGNATURE):
+        raise InputError(f"{path}: is not a PNG file; save the picture as PNG")
+    if len(header) < 24:
+        raise InputError(f"{path}: the PNG is damaged or cut short (it has {len(header)} bytes); save it again")
+    width, height = struct.unpack(">II", header[16:24])
+    if width * height > MOST_PIXELS:
+        raise InputError(
+            f"{path}: the picture is {width} x {height} pixels; at most {MOST_PIXELS // 10**6} million are "
+            "allowed, so scale it down and raise metres_per_pixel"
+        )
+    if min(width, height) < LEAST_SIDE:
+        raise InputError(f"{path}: the picture is {width} x {height} pixels; draw at least {LEAST_SIDE} a side")
 
 
 def _brightness(picture: Image.Image) -> np.ndarray:
@@ -97,20 +105,25 @@ def clean(coverage: np.ndarray, metres_per_pixel: float, name: str) -> tuple[np.
         )
     track = ~_members(regions, whites)
     whole = _stretch(coverage, track)
-    whole[ndimage.binary_dilation(track & ~black, EIGHT) & track] = 1.0
-    whole[~ndimage.binary_dilation(track, EIGHT, iterations=2)] = 0.0  # a grey rim of two pixels is edge, the rest is not
+    whole[_widened(track & ~black, 1) & track] = 1.0
+    whole[~_widened(track, 2)] = 0.0  # dirt; the grey rim of the track stays
     return whole, track, regions == holes[0]
 
 
+def _widened(mask: np.ndarray, pixels: int) -> np.ndarray:
+    """A mask (H, W) grown by some pixels."""
+    return np.asarray(ndimage.binary_dilation(mask, EIGHT, iterations=pixels))
+
+
 def _stretch(coverage: np.ndarray, track: np.ndarray) -> np.ndarray:
-    """Scale so that the usual track is 1 and the usual ground 0: a dark grey on a pale one reads like black on white."""
+    """Scale so that the usual track is 1 and the usual ground 0: dark grey on pale grey reads like black on white."""
     low, high = np.median(coverage[~track]), np.median(coverage[track])
     return np.clip((coverage - low) / (high - low), 0.0, 1.0).astype(np.float32)
 
 
 def _large_regions(mask: np.ndarray, least: float, neighbours: np.ndarray | None) -> tuple[np.ndarray, list[int]]:
     """Label the connected regions of `mask`: labels (H, W), and those of more than `least` pixels, largest first."""
-    labels, count = ndimage.label(mask, neighbours)
+    labels, count = ndimage.label(mask, neighbours)  # type: ignore[misc]  # its stub forgets the pair
     area = np.bincount(labels.ravel(), minlength=count + 1)
     return labels, [int(i) for i in np.argsort(-area[1:], kind="stable") + 1 if area[i] > least]
 
@@ -138,14 +151,21 @@ def _check_border(black: np.ndarray, name: str) -> None:
 def _middle(mask: np.ndarray) -> str:
     """The pixel [column, row] of a mask that lies deepest inside it."""
     padded = np.pad(mask, 1)
-    row, column = np.unravel_index(np.argmax(ndimage.distance_transform_cdt(padded)), padded.shape)
+    row, column = np.unravel_index(np.argmax(_distance_to(~padded)), padded.shape)
     return f"[{column - 1}, {row - 1}]"
+
+
+def _distance_to(mask: np.ndarray) -> np.ndarray:
+    """Distance (H, W) px to the nearest pixel of a mask."""
+    return np.asarray(ndimage.distance_transform_edt(~mask))
 
 
 def _gap(black: np.ndarray, metres_per_pixel: float) -> str:
     """Say where a loop is open: the narrowest widening of the black that closes one names the gap."""
-    to_black = ndimage.distance_transform_edt(~black)
     low, high = 0.0, WIDEST_GAP / 2 / metres_per_pixel
+    around = int(high) + 2  # white around the picture, so that the widened black never reaches its border
+    black = np.pad(black, around)
+    to_black = _distance_to(black)
     found = None
     while high - low > 0.5:
         middle = (low + high) / 2 if found is not None else high
@@ -160,7 +180,8 @@ def _gap(black: np.ndarray, metres_per_pixel: float) -> str:
     if found is None:
         return "; draw it as one ring with a white infield"
     regions, inside = found
-    between = ndimage.distance_transform_edt(regions != inside) + ndimage.distance_transform_edt(regions != regions[0, 0])
+    between = np.maximum(_distance_to(regions == inside), _distance_to(regions == regions[0, 0]))
     between[black] = np.inf
     row, column = np.unravel_index(np.argmin(between), between.shape)
-    return f", with a gap of about {2 * high * metres_per_pixel:.0f} m at pixel [{column}, {row}]; close it"
+    place = f"[{column - around}, {row - around}]"
+    return f", with a gap of about {2 * high * metres_per_pixel:.0f} m at pixel {place}; close it"

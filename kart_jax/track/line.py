@@ -8,7 +8,7 @@ import dataclasses
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
 
@@ -112,11 +112,11 @@ def foot(line: Line, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     The nearest sample, then two Newton steps on the spline: the foot is where (p - c(s)) . c'(s) = 0.
     """
     spline, length = periodic_spline(np.column_stack([line.x, line.y]))
-    _, index = cKDTree(np.column_stack([line.x, line.y])).query(points)
+    _, index = KDTree(np.column_stack([line.x, line.y])).query(points)
     s = index * line.spacing
     for _ in range(2):
         tangent, gap = spline(s, 1), points - spline(s)
         bend = 1.0 - (gap * spline(s, 2)).sum(axis=-1)
         s = np.mod(s + (gap * tangent).sum(axis=-1) / np.maximum(bend, 0.2), length)
     tangent, gap = spline(s, 1), points - spline(s)
-    return s, tangent[:, 0] * gap[:, 1] - tangent[:, 1] * gap[:, 0]
+    return np.asarray(s), tangent[:, 0] * gap[:, 1] - tangent[:, 1] * gap[:, 0]

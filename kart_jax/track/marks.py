@@ -75,7 +75,7 @@ def _arc_length(line: Line, pixel: Pixel, entry: Entry, height: int, field: str)
     """Arc length of one pixel, which must lie on the asphalt."""
     point = to_world(np.array(pixel), entry.metres_per_pixel, height)
     s, n = (float(v[0]) for v in foot(line, point[None]))
-    at = int(round(s / line.spacing)) % line.count
+    at = round(s / line.spacing) % line.count
     past = abs(n) - float(line.half_left[at] if n > 0 else line.half_right[at])
     if past > entry.metres_per_pixel:
         raise InputError(

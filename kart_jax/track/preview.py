@@ -10,6 +10,7 @@ from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
 from kart_jax.errors import InputError
+from kart_jax.files import replacing
 from kart_jax.track import field
 from kart_jax.track.line import Line
 from kart_jax.track.load import Circuit
@@ -35,13 +36,9 @@ def write(circuit: Circuit, path: str | os.PathLike[str]) -> Path:
     path = Path(path)
     if path.suffix.lower() != ".png":
         raise InputError(f"preview is {path}; only .png is written, so give a name that ends in .png")
-    temporary = path.with_name(f".{path.stem}.part.png")
-    try:
-        FigureCanvasAgg(draw(circuit)).print_figure(temporary, dpi=110)
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"preview is {path}; it cannot be written ({error.strerror}), so choose another place") from None
+    figure = draw(circuit)
+    with replacing(path) as part:
+        FigureCanvasAgg(figure).print_figure(part, dpi=110, format="png")
     return path
 
 
@@ -57,7 +54,7 @@ def draw(circuit: Circuit) -> Figure:
     plan.set_aspect("equal")
     plan.set_xlabel("x in m")
     plan.set_ylabel("y in m")
-    plan.legend(loc="best", fontsize=8, framealpha=0.8)
+    plan.legend(loc="best", fontsize=8, facecolor="#a9adb3")
     full = line.half_left + line.half_right
     plan.set_title(
         f"{circuit.name}: {line.length:.0f} m, {full.min():.1f} to {full.max():.1f} m wide, "
@@ -133,9 +130,7 @@ def _across(line: Line, s: float, past: float = 0.0) -> np.ndarray:
     """Ends (2, 2) m of a line across the track at `s`, reaching `past` metres over the edges."""
     at = round(s / line.spacing) % line.count
     n = np.array([line.half_left[at] + past, -line.half_right[at] - past])
-    return np.column_stack(
-        [line.x[at] - np.sin(line.heading[at]) * n, line.y[at] + np.cos(line.heading[at]) * n]
-    )
+    return np.column_stack([line.x[at] - np.sin(line.heading[at]) * n, line.y[at] + np.cos(line.heading[at]) * n])
 
 
 def _draw_profile(profile: Axes, circuit: Circuit) -> None:

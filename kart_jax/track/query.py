@@ -98,7 +98,7 @@ def locate(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> T
     first = project(tracks, track, nearest_sample(tracks, track, inside_x, inside_y), inside_x, inside_y)
     index = jnp.mod(jnp.round(first.s / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
     point = project(tracks, track, index, inside_x, inside_y)
-    return point.replace(
+    return point.replace(  # type: ignore[attr-defined]  # flax adds it
         n=point.n + jnp.where(point.n > 0, beyond, -beyond),
         edge=point.edge + beyond,
         barrier=point.barrier - beyond,
@@ -106,7 +106,7 @@ def locate(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> T
 
 
 def pose_at(
-    tracks: Tracks, track: chex.Array, s: chex.Array, n: chex.Array = 0.0
+    tracks: Tracks, track: chex.Array, s: chex.Array, n: chex.Array | float = 0.0
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """World x, y (m) and heading (rad) of the point at arc length `s` and offset `n`; shapes broadcast."""
     rows = tracks.samples.shape[1]

@@ -13,7 +13,7 @@ length c, and leaves straights and circles alone.
 import numpy as np
 from contourpy import contour_generator
 from scipy import ndimage
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
 from kart_jax.track.image import clean
@@ -75,12 +75,12 @@ def _middle_curve(track: np.ndarray, infield: np.ndarray) -> tuple[np.ndarray, f
     beside[:, :-1] |= track[:, 1:]
     rim = beside & ~track
     pixels = np.argwhere(track)
-    inside, _ = cKDTree(np.argwhere(rim & infield)).query(pixels, workers=-1)
-    outside, _ = cKDTree(np.argwhere(rim & ~infield)).query(pixels, workers=-1)
+    inside, _ = KDTree(np.argwhere(rim & infield)).query(pixels, workers=-1)
+    outside, _ = KDTree(np.argwhere(rim & ~infield)).query(pixels, workers=-1)
     balance = np.where(infield, -1.0, 1.0)
     balance[track] = inside - outside
-    curves = contour_generator(z=balance).lines(0.0)
-    curve = max(curves, key=len)[:-1]  # the last point repeats the first
+    curves = contour_generator(z=balance, line_type="Separate").lines(0.0)
+    curve = np.asarray(max(curves, key=len))[:-1]  # the last point repeats the first
     x, y = curve.T
     if float(x @ np.roll(y, -1) - y @ np.roll(x, -1)) < 0:
         curve = curve[::-1]

@@ -1,0 +1,71 @@
+"""`kart eval`: how well a trained driver drives, beside the scripted one."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import tyro
+
+from kart_jax.cli.flags import parse
+from kart_jax.cli.output import emit_json, table
+from kart_jax.errors import InputError
+
+EXAMPLES = """
+kart eval runs/circuit-1
+kart eval circuit-1 --track-name monza.png spa.png --drives 16 --json
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalConfig:
+    """Lap times, completion rate and off-track time of a trained driver over fixed drives, beside the scripted driver.
+
+    The first drive starts from rest on the grid, the others roll from places drawn with fixed seeds.
+    """
+
+    run: tyro.conf.Positional[str]
+    """The run: its folder, its name under --runs-dir, or one of its checkpoints."""
+    track_name: tuple[str, ...] | None = None
+    """Tracks to drive on, also ones it never saw; default those of the run."""
+    drives: int = 8
+    """Drives per track and driver, 1 to 10000."""
+    laps: int = 2
+    """How many laps a drive has time for, 1 to 100."""
+    runs_dir: str = "runs"
+    """Folder of the runs."""
+    json: bool = False
+    """Print the figures as JSON."""
+
+    def __post_init__(self) -> None:
+        """Refuse senseless numbers."""
+        for name, most in (("drives", 10_000), ("laps", 100)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"--{name} is {getattr(self, name)}; allowed are 1 to {most}")
+
+
+def run(words: Sequence[str]) -> None:
+    """Run `kart eval`."""
+    config = parse(EvalConfig, "eval", words, EXAMPLES)
+    from kart_jax.telemetry.laps import clock
+    from train.evaluate import evaluate
+
+    results = evaluate(
+        config.run, track_name=config.track_name, drives=config.drives, laps=config.laps, runs_dir=config.runs_dir
+    )
+    if config.json:
+        emit_json({"run": config.run, "results": [dataclasses.asdict(result) for result in results]})
+        return
+    head = ["track", "driver", "best lap", "mean lap", "clean laps", "drives with a lap", "off track", "drive"]
+    rows = [
+        [
+            result.track,
+            result.driver,
+            clock(float("nan") if result.best_lap is None else result.best_lap),
+            clock(float("nan") if result.mean_lap is None else result.mean_lap),
+            str(result.laps),
+            f"{result.completion_rate:.0%} of {result.drives}",
+            f"{result.off_track_time:.1f} s",
+            f"{result.drive_time:.1f} s",
+        ]
+        for result in results
+    ]
+    print(table(head, rows))

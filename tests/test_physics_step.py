@@ -1,0 +1,211 @@
+"""The physics step: robust for any state, energy, barriers, gradients, batch invariance, parts by hand."""
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kart_jax.errors import InputError
+from kart_jax.physics import contact, limits, load, steering, surface, tyre
+from kart_jax.physics.drivetrain import full_torque
+from kart_jax.physics.params import CLASSES, preset
+from kart_jax.physics.signals import signals
+from kart_jax.physics.state import at_rest, is_finite, rolling
+from kart_jax.physics.step import step
+from kart_jax.physics.types import Controls, Surface, Walls
+
+DT, BATCH = 0.005, 2048
+
+
+def energy(state, k):
+    body = k.mass * (state.vx**2 + state.vy**2) + k.yaw_inertia * state.yaw_rate**2
+    spin = k.axle_inertia * state.axle_speed**2 + k.front_inertia * jnp.sum(state.front_speed**2)
+    return 0.5 * (body + spin + k.engine_inertia * state.engine_speed**2)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """A compiled run of BATCH karts for 40 steps beside a wall at x = wall, with energies and finiteness."""
+
+    def one(state, controls, grip, k, wall):
+        points = contact.body_points(k)
+        ground = Surface(grip=grip, rolling=jnp.where(grip < 0.7, k.rolling_grass, k.rolling_asphalt))
+
+        def advance(carry, _):
+            s, deepest = carry
+            px = s.x + jnp.cos(s.yaw) * points[:, 0] - jnp.sin(s.yaw) * points[:, 1]
+            normal = jnp.stack([-jnp.ones(4), jnp.zeros(4)], -1)
+            s = step(s, controls, k, ground, Walls(wall - px, normal), DT)
+            return (s, jnp.maximum(deepest, jnp.max(px) - wall)), energy(s, k)
+
+        (end, deepest), trail = jax.lax.scan(advance, (state, -1e3), None, length=40)
+        return end, deepest, trail, is_finite(end)
+
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None, 0)))
+
+
+def draw(key, k):
+    """BATCH random states (spins, reverse, standstill, lifted wheels), controls and grounds."""
+    keys = iter(jax.random.split(key, 20))
+    uni = lambda low, high, shape=(): jax.random.uniform(next(keys), (BATCH, *shape), minval=low, maxval=high)  # noqa: E731
+    state = jax.vmap(lambda v: rolling(k, 0.0, 0.0, 0.0, v))(jnp.zeros(BATCH))
+    still = uni(0, 1) < 0.1
+    move = lambda v: jnp.where(still, 0.0, v)  # noqa: E731
+    state = state.replace(
+        yaw=uni(-3.2, 3.2), vx=move(uni(-15, 40)), vy=move(uni(-20, 20)), yaw_rate=move(uni(-8, 8)),
+        axle_speed=move(uni(-100, 300)), front_speed=uni(-100, 300, (2,)), load_x=uni(-30, 30), load_y=uni(-40, 40),
+        steer=uni(-0.43, 0.43), throttle=uni(0, 1), brake=uni(0, 1), engine_speed=uni(0, 1500),
+    )  # fmt: skip
+    controls = Controls(uni(-1, 1), uni(0, 1), uni(0, 1))
+    grip = jnp.where(uni(0, 1, (4,)) < 0.3, 0.45, 1.0) * jnp.where(uni(0, 1) < 0.2, 0.45, 1.0)[:, None]
+    return state, controls, jnp.maximum(grip, 0.4)
+
+
+def test_random_states_stay_finite_and_make_no_energy(many):
+    """100,000 draws in seven classes; the engine's own work bounds what energy may be gained."""
+    draws = 0
+    for i in range(49):
+        k = preset(CLASSES[i % 7])
+        state, controls, grip = draw(jax.random.key(i), k)
+        _, _, trail, finite = many(state, controls, grip, k, jnp.full(BATCH, 1e3))
+        assert bool(finite.all())
+        start = jax.vmap(energy, in_axes=(0, None))(state, k)
+        # Peak engine power, the idle governor's and the work of 0.2 s; 1e-3 of the energy for float32.
+        speed = jnp.linspace(0.0, 17000.0, 500)
+        power = jnp.max(full_torque(speed, k) * speed) * jnp.pi / 30.0 + 200.0
+        gain = trail.max(axis=1) - start
+        assert float((gain - 1e-3 * start).max()) < float(power) * 0.2
+        coasting = controls.replace(throttle=jnp.zeros(BATCH))
+        _, _, trail, _ = many(state.replace(throttle=jnp.zeros(BATCH)), coasting, grip, k, jnp.full(BATCH, 1e3))
+        start = start + 40.0 * 2.0  # what the idle governor may add
+        assert float((trail.max(axis=1) / start).max()) < 1.001
+        draws += BATCH
+    assert draws >= 100_000
+
+
+def test_wall_at_thirty_metres_per_second(many):
+    """Any attitude into a wall: caught within a few steps' travel, never faster afterwards."""
+    k = preset("kz2")
+    state, controls, grip = draw(jax.random.key(7), k)
+    yaw = jnp.linspace(-3.1, 3.1, BATCH)
+    state = state.replace(yaw=yaw, vx=30.0 * jnp.cos(yaw), vy=-30.0 * jnp.sin(yaw), yaw_rate=jnp.zeros(BATCH),
+                          axle_speed=30.0 * jnp.cos(yaw) / 0.1377)  # fmt: skip
+    controls = controls.replace(throttle=jnp.zeros(BATCH))
+    state = state.replace(throttle=jnp.zeros(BATCH))
+    end, deepest, trail, finite = many(state, controls, grip, k, jnp.full(BATCH, 2.5))
+    assert bool(finite.all())
+    assert float(deepest.max()) < 0.5
+    assert float(end.x.max()) < 2.5
+    start = jax.vmap(energy, in_axes=(0, None))(state, k)
+    assert float((trail.max(axis=1) / start).max()) < 1.001
+    away = jnp.cos(end.yaw) * end.vx - jnp.sin(end.yaw) * end.vy
+    assert float(away.max()) < 5.0  # a corner hit swings the centre of gravity on, at a sixth of the speed at most
+
+
+def test_batch_invariance_and_determinism(many):
+    k = preset("ok")
+    state, controls, grip = draw(jax.random.key(3), k)
+    wall = jnp.full(BATCH, 10.0)
+    first, again = many(state, controls, grip, k, wall)[0], many(state, controls, grip, k, wall)[0]
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    part = jax.tree.map(lambda v: v[5:8], (state, controls, grip))
+    few = many(*part, k, wall[5:8])[0]
+    np.testing.assert_allclose(few.vx, first.vx[5:8], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(few.x, first.x[5:8], rtol=1e-5, atol=1e-5)
+
+
+def test_gradient_against_finite_differences():
+    """Row 17: 0.5 s of cornering, every parameter, float64, central differences, 1e-3."""
+    with jax.enable_x64(True):
+        k = preset("senior_max")
+        flat, rebuild = jax.flatten_util.ravel_pytree(k)
+
+        def travel(numbers):
+            p = rebuild(numbers)
+            ground, walls = surface.asphalt(p), limits.open_field()
+
+            def advance(s, i):
+                controls = Controls(0.25 * jnp.sin(0.05 * i), 0.6 + 0.0 * i, 0.2 * jnp.sin(0.05 * i) ** 2)
+                return step(s, controls, p, ground, walls, DT), None
+
+            start = rolling(k, 0.0, 0.0, 0.0, 14.0)
+            end = jax.lax.scan(advance, start, jnp.arange(100.0))[0]
+            return end.x + 2.0 * end.y + 0.5 * end.vx + end.yaw
+
+        slope = jax.jit(jax.grad(travel))(flat)
+        size = 1e-5 * jnp.maximum(jnp.abs(flat), 1e-3)
+        ends = jax.jit(jax.vmap(travel))(jnp.concatenate([flat + jnp.diag(size), flat - jnp.diag(size)]))
+        n = flat.size
+        differences = (ends[:n] - ends[n:]) / (2.0 * size)
+        # Compared as the change of the result per relative change of the parameter.
+        scale = jnp.abs(flat)
+        np.testing.assert_allclose(slope * scale, differences * scale, rtol=1e-3, atol=1e-6)
+        assert int((jnp.abs(slope) > 0).sum()) > 40
+
+
+def test_tyre_curve_peaks_at_one_and_opposes_the_slide():
+    x = jnp.linspace(0.0, 6.0, 601)
+    f = x * tyre.similarity(x, jnp.asarray(2.1), jnp.asarray(0.84))
+    assert float(f.max()) == pytest.approx(1.0, abs=1e-6) and float(x[jnp.argmax(f)]) == pytest.approx(1.0, abs=0.02)
+    assert float(f[-1]) == pytest.approx(0.84, abs=0.02)
+    assert float(jnp.diff(f)[:99].min()) > 0.0
+    k = preset("ok")
+    motion = (jnp.asarray(v) for v in (10.0, 3.0, 50.0, 400.0, 1.0))
+    along, across = tyre.secant(*motion, k.rear_tyre, k)
+    assert float(along) > 0.0 and float(across) > 0.0
+
+
+def test_loads_sum_to_the_weight_whatever_happens():
+    k = preset("senior_max")
+    ax, ay = jnp.meshgrid(jnp.linspace(-60, 60, 41), jnp.linspace(-60, 60, 41))
+    loads = jnp.stack(load.wheel_loads(ax, ay, jnp.asarray(0.3), jnp.asarray(0.2), k))
+    np.testing.assert_allclose(loads.sum(0), float(k.mass * k.gravity), rtol=1e-5)
+    assert float(loads.min()) > -1e-3
+
+
+def test_steering_follows_the_measured_linkage():
+    """delta = 0.939 s ± 0.303 s² - 0.624 s³ (reference 1.6) within 0.4°; the inside wheel turns more, mirrored."""
+    s = jnp.linspace(0.0, 0.6, 13)
+    mean = 0.939 * s - 0.624 * s**3
+    left, right = steering.wheel_angles(mean, preset("ok"))
+    np.testing.assert_allclose(left, mean + 0.303 * s**2, atol=np.radians(0.4))
+    np.testing.assert_allclose(right, mean - 0.303 * s**2, atol=np.radians(0.4))
+    flipped_left, flipped_right = steering.wheel_angles(-mean, preset("ok"))
+    np.testing.assert_allclose(flipped_left, -right, atol=1e-6)
+    np.testing.assert_allclose(flipped_right, -left, atol=1e-6)
+
+
+def test_surfaces_change_smoothly_and_in_order():
+    k = preset("ok")
+    bare, kerbed = jnp.zeros(4), jnp.ones(4)
+    at = lambda d, kerb: surface.blend(k, jnp.full(4, d), kerb)  # noqa: E731
+    assert float(at(-1.0, kerbed).grip[0]) == 1.0
+    assert float(at(0.4, kerbed).grip[0]) == pytest.approx(float(k.grip_kerb))
+    assert float(at(0.4, bare).grip[0]) == pytest.approx(float(k.grip_grass))
+    assert float(at(2.0, kerbed).grip[0]) == pytest.approx(float(k.grip_grass))
+    assert float(k.grip_grass) < float(at(0.0, bare).grip[0]) < 1.0
+
+
+def test_envelope_follows_the_class_and_top_speed():
+    k = preset("senior_max")
+    e = jax.jit(limits.envelope)(k)
+    at = lambda values, v: float(jnp.interp(v, e.speed, values))  # noqa: E731
+    assert 1.8 < at(e.lateral, 15.0) / 9.81 < 2.15  # the skid-pad row, driven by the real step
+    assert at(e.drive, 25.0) > 0.0 > at(e.drive, 36.0)
+    assert 0.65 < at(e.brake, 10.0) / 9.81 < 0.95  # rear brakes only
+
+
+def test_presets_refuse_unknown_names_and_states_are_consistent():
+    with pytest.raises(InputError, match="class is 'f1'"):
+        preset("f1")
+    for name in CLASSES:
+        k = preset(name)
+        s = rolling(k, 1.0, 2.0, 0.5, 25.0)
+        seen = signals(s, k)
+        np.testing.assert_allclose(seen.slip_ratio, 0.0, atol=1e-5)
+        np.testing.assert_allclose(seen.wheel_load.sum(), float(k.mass * k.gravity), rtol=1e-5)
+        assert bool(is_finite(at_rest(k, 0.0, 0.0, 0.0)))
+        if name == "kz2":
+            assert 3 <= int(s.gear) <= 5 and 9000 < float(seen.rpm) < 14000
