@@ -166,7 +166,7 @@ def launches() -> list[Check]:
 
     The targets of the single-speed classes can only be met with F = min(F_max, P / v) from standstill on; the torque
     curves of the same reference give a quarter to a half of F_max there. So those two are checked with that force
-    law put into the torque table and short sprockets (11/80 and 7.2); the honest standing start follows as a regression.
+    law put into the torque table and short sprockets (11/80 and 7.2); the honest standing start follows, frozen.
     """
     kz, sr, ok = preset("kz2"), preset("senior_max"), preset("ok")
 

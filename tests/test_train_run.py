@@ -104,7 +104,7 @@ def test_the_best_and_the_last_three_checkpoints_are_kept(unbroken):
     assert steps[-3:] == [2048, 2560, 3072]
     scores = {int(row["step"]): float(row["rollout/ep_rew_mean"]) for row in rows(finished.folder)}
     saved = {step: scores[step] for step in range(512, 3073, 512)}
-    best = max(saved, key=lambda step: saved[step])
+    best = max(saved, key=lambda step: (saved[step], step))
     assert best in steps
     assert checkpoint.best_first(finished.folder.path)[0].name == str(best)
 

@@ -107,7 +107,7 @@ class Checkpoints:
         """Delete all but the latest and the best."""
         found = _numbered(self._directory)
         latest = sorted(found)[-KEEP_LATEST:]
-        best = max(found, key=lambda step: _score(found[step]))
+        best = max(found, key=lambda step: (_score(found[step]), step))
         for step in set(found) - {best, *latest}:
             shutil.rmtree(found[step])
 
@@ -117,6 +117,11 @@ def _numbered(directory: Path) -> dict[int, Path]:
     if not directory.is_dir():
         return {}
     return {int(path.name): path for path in directory.iterdir() if path.name.isdigit() and path.is_dir()}
+
+
+def _is_one(place: Path) -> bool:
+    """Whether a path is that of one checkpoint."""
+    return place.name.isdigit() and place.parent.name == "checkpoints"
 
 
 def find(place: Path) -> list[Path]:
@@ -129,7 +134,7 @@ def find(place: Path) -> list[Path]:
         That checkpoint (or the latest) and the older ones of the same run behind it, newest first. InputError when
         there is none.
     """
-    if place.name.isdigit() and place.parent.name == "checkpoints":
+    if _is_one(place):
         directory, latest = place.parent, int(place.name)
     else:
         directory, latest = (place if place.name == "checkpoints" else place / "checkpoints"), 2**63
@@ -143,10 +148,10 @@ def find(place: Path) -> list[Path]:
 
 
 def best_first(place: Path) -> list[Path]:
-    """Like `find`, but a run's checkpoints ordered by score, the best first."""
-    if place.name.isdigit():
+    """Like `find`, but a run's checkpoints ordered by score, the best first; of equals the later."""
+    if _is_one(place):
         return find(place)
-    return sorted(find(place), key=_score, reverse=True)
+    return sorted(find(place), key=lambda path: (_score(path), int(path.name)), reverse=True)
 
 
 def _notes(path: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class TrainConfig:
     timesteps: int | None = None
     """Environment steps of the whole run, over all karts. Not given: what the machine manages in a sensible time."""
     vector_envs: int | None = None
-    """Karts driven at once. Not given: 64 on a CPU, 2048 on a GPU."""
+    """Karts driven at once. Not given: 16 on a CPU, 2048 on a GPU."""
     save_name: str | None = None
     """Folder of the run under `runs_dir`. Not given: the first track's name and a number."""
     learning_rate: float | None = None
@@ -99,9 +99,9 @@ class PPOConfig:
     """Global norm to which gradients are clipped."""
     target_kl: float = 0.03
     """An update ends early once the approximate KL divergence exceeds 1.5 times this."""
-    initial_std: float = 0.6
+    initial_std: float = 0.4
     """Standard deviation of the untrained policy, before the squashing."""
-    initial_throttle: float = 0.0
+    initial_throttle: float = 0.5
     """Mean throttle of the untrained policy, before the squashing: above 0 it rolls instead of standing about."""
     updates_per_chunk: int = 1
     """Updates in one compiled call; between calls the host logs and saves."""

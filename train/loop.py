@@ -6,6 +6,7 @@ saved first, because the next chunk reuses its memory.
 
 import dataclasses
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -107,21 +108,25 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
         driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
         fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
         folder, progress = run_folder.choose(config, settings), Progress()
-        notes.append(f"starting from the driver of {place}: track, kart, seed or number of karts differ")
+        notes.append(f"starting from the driver of {place}: track, kart, seed, karts or roll-out length differ")
     folder.create(settings)
     return Run(folder, settings, env, graph, fresh, progress, begun), notes
 
 
 def continues(settings: Settings, saved: Settings) -> bool:
-    """Whether a run of these settings can go on from the whole state of the saved one, karts included."""
+    """Whether a run of these settings can go on from the whole state and counters of the saved one."""
     same = all(getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed"))
-    return same and settings.ppo.vector_envs == saved.ppo.vector_envs
+    shape = ("vector_envs", "rollout_steps", "updates_per_chunk")
+    return same and all(getattr(settings.ppo, name) == getattr(saved.ppo, name) for name in shape)
 
 
 @contextmanager
 def stop_requests() -> Iterator[list[int]]:
     """Collect Ctrl-C and SIGTERM instead of dying of them; a second one of the same kind acts as usual."""
     received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may handle signals
+        yield received
+        return
     before: dict[int, Any] = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def note(number: int, _: object) -> None:

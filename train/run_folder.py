@@ -51,18 +51,23 @@ class RunFolder:
         settings.save(self.config)
 
 
-def find(name: str, runs_dir: Path) -> RunFolder:
-    """The run that a user names by path, by name under `runs_dir`, or by a checkpoint in it; InputError if none."""
+def _places(name: str, runs_dir: Path) -> tuple[RunFolder, Path]:
+    """The run that a user names and the folder meant in it, by path or by name under `runs_dir`."""
     for place in (Path(name), runs_dir / name):
         for folder in (place, place.parent, place.parent.parent):
             if place.is_dir() and (folder / "config.json").is_file():
-                return RunFolder(folder)
+                return RunFolder(folder), place
     raise InputError(f"{name}: is no training run; give a folder under {runs_dir} that holds a config.json")
 
 
+def find(name: str, runs_dir: Path) -> RunFolder:
+    """The run that a user names: its folder, its name under `runs_dir`, or a checkpoint in it; InputError if none."""
+    return _places(name, runs_dir)[0]
+
+
 def checkpoint_place(name: str, runs_dir: Path) -> Path:
-    """The existing path behind the user's words for a run or a checkpoint."""
-    return Path(name) if Path(name).is_dir() else runs_dir / name
+    """Where `checkpoint.find` shall look for what the user names; errors as in `find`."""
+    return _places(name, runs_dir)[1]
 
 
 def choose(config: TrainConfig, settings: Settings) -> RunFolder:

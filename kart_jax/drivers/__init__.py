@@ -1,0 +1,1 @@
+"""Scripted drivers in pure JAX: racing line, speed profile, path follower."""

@@ -46,11 +46,7 @@ def solve(lower: chex.Array, diagonal: chex.Array, upper: chex.Array, right: che
         -jnp.matmul(before, jnp.roll(a_odd, 1, axis=0)),
         b_even - jnp.matmul(before, jnp.roll(c_odd, 1, axis=0)) - jnp.matmul(after, a_odd),
         -jnp.matmul(after, c_odd),
-        d_even
-        - jnp.einsum("nij,nj->ni", before, jnp.roll(d_odd, 1, axis=0))
-        - jnp.einsum("nij,nj->ni", after, d_odd),
+        d_even - jnp.einsum("nij,nj->ni", before, jnp.roll(d_odd, 1, axis=0)) - jnp.einsum("nij,nj->ni", after, d_odd),
     )
-    known = (
-        d_odd - jnp.einsum("nij,nj->ni", a_odd, even) - jnp.einsum("nij,nj->ni", c_odd, jnp.roll(even, -1, axis=0))
-    )
+    known = d_odd - jnp.einsum("nij,nj->ni", a_odd, even) - jnp.einsum("nij,nj->ni", c_odd, jnp.roll(even, -1, axis=0))
     return jnp.stack([even, jnp.einsum("nij,nj->ni", inverse, known)], axis=1).reshape(count, 2)

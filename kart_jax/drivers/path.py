@@ -10,7 +10,6 @@ curvature k and primes for d/ds, the path p = c + n N has
 """
 
 import chex
-import jax
 import jax.numpy as jnp
 from flax import struct
 
@@ -98,13 +97,6 @@ def build(offset: chex.Array, lane: Corridor) -> Path:
     return Path(offset, curvature, jnp.arctan2(slope, 1.0 - offset * lane.curvature), stretch)
 
 
-def smooth(values: chex.Array, length: chex.Array) -> chex.Array:
-    """Periodic Gaussian smoothing of (M,) values with a standard deviation of `length` nodes, by FFT."""
-    frequency = jnp.fft.rfftfreq(values.shape[0])
-    filtered = jnp.fft.rfft(values) * jnp.exp(-2.0 * (jnp.pi * frequency * length) ** 2)
-    return jnp.fft.irfft(filtered, values.shape[0]).astype(values.dtype)
-
-
 def along(values: chex.Array, tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
     """Linear interpolation of plan values (T, M) on circuit `track` at centre-line arc length `s` (...) m."""
     nodes = values.shape[-1]
@@ -114,9 +106,3 @@ def along(values: chex.Array, tracks: Tracks, track: chex.Array, s: chex.Array) 
     here = jnp.take(flat, start + jnp.mod(index, nodes), mode="clip")
     there = jnp.take(flat, start + jnp.mod(index + 1, nodes), mode="clip")
     return here + (position - index) * (there - here)
-
-
-def centre(tracks: Tracks, track: chex.Array, nodes: int) -> tuple[chex.Array, Corridor]:
-    """Offsets (zero) and corridor of the given line itself."""
-    lane = corridor(tracks, track, jnp.zeros(()), nodes)
-    return jax.lax.full_like(lane.curvature, 0.0), lane

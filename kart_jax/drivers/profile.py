@@ -9,6 +9,8 @@ driving forwards along it, with what the measured g-g-v diagram leaves beside co
 the lap so that the flying lap does not depend on where they start.
 """
 
+from collections.abc import Callable
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -16,7 +18,6 @@ from flax import struct
 
 from kart_jax.drivers.path import Path
 
-LAPS = 2  # rounds of each pass; the second starts from the speed the first ended with
 SLOWEST = 2.0  # m/s, lower bound of the profile, so that times stay finite
 
 
@@ -101,14 +102,22 @@ def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
         square = jnp.clip(square + 2.0 * push * ds, SLOWEST**2, top)
         return square, square
 
-    start = bend[0]
-    for _ in range(LAPS):  # walking backwards, node i is reached from node i + 1 over gap i
-        start, braked = jax.lax.scan(brake, start, (bend, jnp.roll(path.curvature, -1), gap), reverse=True)
-    start = braked[0]
-    for _ in range(LAPS):  # walking forwards, node i is reached from node i - 1 over gap i - 1
-        nodes = (braked, jnp.roll(path.curvature, 1), jnp.roll(gap, 1))
-        start, squares = jax.lax.scan(drive, start, nodes)
-    return jnp.sqrt(squares)
+    # Walking backwards, node i is reached from node i + 1 over gap i; forwards from node i - 1 over gap i - 1.
+    nodes = (bend, jnp.roll(path.curvature, -1), gap)
+    braked = _twice_round(brake, bend[0], nodes, reverse=True)
+    nodes = (braked, jnp.roll(path.curvature, 1), jnp.roll(gap, 1))
+    return jnp.sqrt(_twice_round(drive, braked[0], nodes, reverse=False))
+
+
+def _twice_round(
+    walk: Callable[[chex.Array, tuple], tuple[chex.Array, chex.Array]],
+    start: chex.Array,
+    nodes: tuple,
+    reverse: bool,
+) -> chex.Array:
+    """Squares (M,) of the second of two rounds; the first only finds the speed at which it starts."""
+    start, _ = jax.lax.scan(walk, start, nodes, reverse=reverse)
+    return jax.lax.scan(walk, start, nodes, reverse=reverse)[1]
 
 
 def accelerations(speed: chex.Array, path: Path, step: chex.Array) -> chex.Array:

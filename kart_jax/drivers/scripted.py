@@ -10,7 +10,8 @@ import chex
 import jax
 import jax.numpy as jnp
 
-from kart_jax.drivers import line as racing, measure, path, profile
+from kart_jax.drivers import line as racing
+from kart_jax.drivers import measure, path, profile
 from kart_jax.drivers.follow import control
 from kart_jax.drivers.path import Path
 from kart_jax.drivers.profile import Limits

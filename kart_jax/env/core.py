@@ -78,7 +78,9 @@ class KartEnv:
         driven, finite = self._drive(state, action, params)
         driven, outcome = self._judge(state, driven, finite, params)
         ended = outcome.terminated | outcome.truncated
-        following = jax.tree.map(partial(jnp.where, ended), self._begin(key, params), driven)
+        # The old pictures stay in place (a push that is `fresh` ignores them): selecting them would copy them all.
+        begun = replace(self._begin(key, params), frames=driven.frames)
+        following = jax.tree.map(partial(jnp.where, ended), begun, driven)
         observation, following = self._see(following, params, fresh=ended)
         final_observation, _ = self._see(driven, params, fresh=jnp.zeros((), bool))
         lap_time = driven.race.timing.last_lap[0]

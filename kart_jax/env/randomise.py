@@ -44,14 +44,17 @@ def start(key: chex.PRNGKey, tracks: Tracks, params: EnvParams, karts: int) -> R
 
 
 def randomise(key: chex.PRNGKey, params: EnvParams, spread: chex.Numeric = 1.0) -> EnvParams:
-    """Draw another kart around `params`: domain randomisation for one environment, to be vmapped over keys.
+    """Draw another kart and light around `params`: domain randomisation of one environment, to be vmapped over keys.
 
     mass: uniform ± 8 %. friction of both axles' tyres: uniform ± 8 %, together. engine torque: uniform ± 8 %.
-    brake torque: uniform ± 15 %. limbs' lags: uniform ± 40 %. All widths times `spread`.
+    brake torque: uniform ± 15 %. limbs' lags: uniform ± 40 %. light: uniform ± 25 %. camera: height uniform ± 0.06 m,
+    pitch uniform ± 0.035 rad (2°). All widths times `spread`.
     """
-    draws = spread * jax.random.uniform(key, (5,), minval=-1.0)
+    kart_key, look_key = jax.random.split(key)
+    draws = spread * jax.random.uniform(kart_key, (5,), minval=-1.0)
     mass, grip, engine, brake, lag = 1.0 + draws * jnp.asarray([0.08, 0.08, 0.08, 0.15, 0.4])
-    kart = params.kart
+    light, height, pitch = spread * jax.random.uniform(look_key, (3,), minval=-1.0)
+    kart, look = params.kart, params.appearance
     return replace(
         params,
         kart=replace(
@@ -66,6 +69,12 @@ def randomise(key: chex.PRNGKey, params: EnvParams, spread: chex.Numeric = 1.0) 
             steer_lag=kart.steer_lag * lag,
             throttle_lag=kart.throttle_lag * lag,
             brake_lag=kart.brake_lag * lag,
+        ),
+        appearance=replace(
+            look,
+            light=look.light * (1.0 + 0.25 * light),
+            camera_height=look.camera_height + 0.06 * height,
+            camera_pitch=look.camera_pitch + 0.035 * pitch,
         ),
     )
 

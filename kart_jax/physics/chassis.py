@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
 
-Four = tuple[chex.Array, chex.Array, chex.Array, chex.Array]
+Four = tuple[chex.Array, ...]  # one entry per wheel, in the order of `types`
 
 
 def wheel_positions(params: KartParams) -> tuple[Four, Four]:

@@ -3,6 +3,8 @@
 Sources and marks of the class values are in `docs/physics.md`; the values themselves in `classes.py`.
 """
 
+from typing import Any
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -125,5 +127,5 @@ def preset(name: str) -> KartParams:
     values = jax.tree.map(
         lambda value: jnp.asarray(value, dtype=float), classes.numbers(name), is_leaf=lambda v: isinstance(v, tuple)
     )
-    tyres = {axle: TyreParams(**values.pop(axle)) for axle in ("front_tyre", "rear_tyre")}
+    tyres: dict[str, Any] = {axle: TyreParams(**values.pop(axle)) for axle in ("front_tyre", "rear_tyre")}
     return KartParams(**values, **tyres)

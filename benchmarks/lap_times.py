@@ -1,0 +1,175 @@
+"""Lap and sector times of the scripted driver over circuits and classes, against real times where there are any.
+
+    python benchmarks/lap_times.py                                   nine shipped circuits, all classes
+    python benchmarks/lap_times.py PATH/genk.csv --line given        a recorded driven line, with the real times
+
+All karts drive at once in one batch per group of circuits of similar length. Run with --help for the options.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import struct
+
+from kart_jax import geometry
+from kart_jax.drivers import path, scripted
+from kart_jax.drivers.types import Plan
+from kart_jax.physics import chassis
+from kart_jax.physics.params import CLASSES, KartParams, preset
+from kart_jax.race.place import place
+from kart_jax.race.step import step
+from kart_jax.track import query
+from kart_jax.track.load import load, names
+from kart_jax.track.types import Tracks
+
+DT, SUBSTEPS = 0.005, 8  # s per physics step and physics steps per control step: 25 Hz, as the environment
+RUN_UP = 60.0  # m before the line at which a kart starts, rolling at nine tenths of the planned speed
+LONG = 2500.0  # m, longer circuits make a group of their own
+
+# s, poles and records by centre-line file and class: kart_physics reference, section 2.2
+REAL = {
+    ("genk", "kz2"): 51.606,
+    ("genk", "ok"): 52.109,
+    ("genk", "okj"): 54.281,
+    ("wackersdorf", "kz2"): 45.397,
+    ("le_mans_kart", "okj"): 52.883,
+}
+
+
+@struct.dataclass
+class Trail:
+    """What is recorded after each control step of one kart."""
+
+    last_lap: chex.Array  # () s, last valid lap; nan before the first
+    last_sectors: chex.Array  # (3,) s
+    valid_laps: chex.Array  # () int32
+    deviation: chex.Array  # () m, offset from the planned path
+    beyond: chex.Array  # () m, of the outermost wheel past the edge of the asphalt; negative = inside
+    drift: chex.Array  # () rad, angle between nose and motion
+
+
+def stack_params(classes: list[str]) -> KartParams:
+    """Parameters of several classes, every field with a leading axis (C,)."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *[preset(name) for name in classes])
+
+
+def plan(tracks: Tracks, params: KartParams, line: str) -> Plan:
+    """Plans of C karts (leading axis of `params`) for T circuits."""
+    return jax.vmap(lambda kart: scripted.prepare(tracks, kart, line))(params)
+
+
+def _beyond(tracks: Tracks, track: chex.Array, kart, s: chex.Array, params: KartParams) -> chex.Array:
+    """How far () m the outermost wheel is past the edge."""
+    xs, ys = (jnp.stack(side) for side in chassis.wheel_positions(params))
+    dx, dy = geometry.rotate(xs, ys, kart.yaw)
+    index = jnp.mod(jnp.round(s / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
+    return jnp.max(query.project(tracks, track, index, kart.x + dx, kart.y + dy).edge)
+
+
+def drive(tracks: Tracks, track: chex.Array, params: KartParams, kart_plan: Plan, steps: int) -> Trail:
+    """Let one kart lap circuit `track` for `steps` control steps; fields (steps, ...)."""
+    start = tracks.length[track] - RUN_UP
+    offset, angle, speed = (
+        path.along(values, tracks, track, start)
+        for values in (kart_plan.path.offset, kart_plan.path.angle, kart_plan.speed)
+    )
+    race = place(tracks, track, start[None], offset[None], angle[None], 0.9 * speed[None], params)
+
+    def advance(race, _):
+        kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
+        hands = scripted.control(kart_plan, tracks, track, kart, params)
+        race = step(race, jax.tree.map(lambda leaf: leaf[None], hands), tracks, params, DT, SUBSTEPS)
+        kart, s = jax.tree.map(lambda leaf: leaf[0], race.karts), race.place.s[0]
+        return race, Trail(
+            last_lap=race.timing.last_lap[0],
+            last_sectors=race.timing.last_sectors[0],
+            valid_laps=race.timing.valid_laps[0],
+            deviation=race.place.n[0] - path.along(kart_plan.path.offset, tracks, track, s),
+            beyond=_beyond(tracks, track, kart, s, params),
+            drift=jnp.arctan2(kart.vy, kart.vx),
+        )
+
+    return jax.lax.scan(advance, race, None, length=steps)[1]
+
+
+def drive_all(tracks: Tracks, params: KartParams, plans: Plan, steps: int) -> Trail:
+    """`drive` for C karts on T circuits; fields (C, T, steps, ...) as NumPy arrays."""
+    lap = jax.vmap(jax.vmap(drive, (None, 0, None, None, None)), (None, None, 0, 0, None))
+    run = jax.jit(lap, static_argnums=4)
+    return jax.tree.map(np.asarray, run(tracks, jnp.arange(tracks.size), params, plans, steps))
+
+
+def summarise(trail: Trail, ideal: float, laps: int) -> dict:
+    """One row of the table from the trail of one kart (steps, ...)."""
+    done = trail.valid_laps >= laps
+    end = int(np.argmax(done)) if done.any() else len(done) - 1
+    return {
+        "lap": round(float(trail.last_lap[end]), 3) if done.any() else None,
+        "sectors": [round(float(t), 3) for t in trail.last_sectors[end]] if done.any() else None,
+        "ideal": round(ideal, 3),
+        "deviation": round(float(np.abs(trail.deviation[: end + 1]).max()), 3),
+        "beyond": round(float(trail.beyond[: end + 1].max()), 3),
+        "drift": round(float(np.abs(trail.drift[: end + 1]).max()), 3),
+        "clean": bool(done.any() and trail.beyond[: end + 1].max() < 0),
+    }
+
+
+def measure(sources: list[str], classes: list[str], line: str, laps: int) -> list[dict]:
+    """Rows for every class on every circuit of one group."""
+    tracks, params = load(sources), stack_params(classes)
+    plans = plan(tracks, params, line)
+    longest = 1.06 * float(plans.lap_time.max()) * laps + RUN_UP / 5.0
+    trail = drive_all(tracks, params, plans, round(longest / (DT * SUBSTEPS)))
+    rows = []
+    for t, source in enumerate(sources):
+        for c, name in enumerate(classes):
+            lane = jax.tree.map(lambda leaf, c=c, t=t: leaf[c, t], trail)
+            row: dict = {"track": Path(source).stem, "class": name, "line": line}
+            row |= summarise(lane, float(plans.lap_time[c, t]), laps)
+            row["real"] = REAL.get((row["track"], name)) if line == "given" else None
+            rows.append(row)
+    return rows
+
+
+def show(rows: list[dict]) -> None:
+    """Print the rows as a markdown table."""
+    print("| circuit | class | lap s | sectors s | profile s | real s | to real | off line m | past edge m | clean |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    for row in rows:
+        sectors = " ".join(f"{t:.2f}" for t in row["sectors"]) if row["sectors"] else "–"
+        lap = f"{row['lap']:.3f}" if row["lap"] else "–"
+        real = f"{row['real']:.3f}" if row["real"] else ""
+        ratio = f"{100 * (row['lap'] / row['real'] - 1):+.1f} %" if row["real"] and row["lap"] else ""
+        cells = [row["track"], row["class"], lap, sectors, f"{row['ideal']:.2f}", real, ratio]
+        cells += [f"{row['deviation']:.2f}", f"{row['beyond']:.2f}", "yes" if row["clean"] else "NO"]
+        print(f"| {' | '.join(cells)} |")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tracks", nargs="*", help="names, pictures or centre-line CSV files; default the shipped ones")
+    parser.add_argument("--kart", nargs="+", default=list(CLASSES), choices=CLASSES, help="classes")
+    parser.add_argument("--line", default="optimal", choices=scripted.LINES, help="racing line or the given line")
+    parser.add_argument("--laps", type=int, default=2, help="the last of them is reported")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    flags = parser.parse_args()
+    begin = time.perf_counter()
+    sources = flags.tracks or names()
+    lengths = {source: float(load(source).length[0]) for source in sources}
+    groups = [[s for s in sources if (lengths[s] > LONG) == far] for far in (False, True)]
+    rows = [row for group in groups if group for row in measure(group, flags.kart, flags.line, flags.laps)]
+    if flags.json:
+        print(json.dumps({"rows": rows, "seconds": round(time.perf_counter() - begin, 1)}, indent=1))
+    else:
+        show(rows)
+
+
+if __name__ == "__main__":
+    main()

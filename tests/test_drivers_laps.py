@@ -1,0 +1,137 @@
+"""The scripted driver drives: clean laps on every line and class, close to its own speed profile, and it recovers."""
+
+import importlib.util
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kart_jax.drivers import scripted
+from kart_jax.errors import InputError
+from kart_jax.physics.params import CLASSES, preset
+from kart_jax.race.place import place
+from kart_jax.race.step import step
+from kart_jax.track.generate import generate_many
+
+ROOT = Path(__file__).resolve().parents[1]
+REAL = ROOT.parent / "shared" / "data" / "tracks"
+
+
+def load_benchmark():
+    spec = importlib.util.spec_from_file_location("lap_times", ROOT / "benchmarks" / "lap_times.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lap_times = load_benchmark()
+
+
+def rows_of(tracks, classes, line, laps=1):
+    """`lap_times.summarise` of every class on every circuit, [class][circuit]."""
+    params = lap_times.stack_params(classes)
+    plans = lap_times.plan(tracks, params, line)
+    steps = round((1.06 * float(plans.lap_time.max()) * laps + 12.0) / 0.04)
+    trail = lap_times.drive_all(tracks, params, plans, steps)
+    return [
+        [
+            lap_times.summarise(jax.tree.map(lambda leaf: leaf[c, t], trail), float(plans.lap_time[c, t]), laps)  # noqa: B023
+            for t in range(tracks.size)
+        ]
+        for c in range(len(classes))
+    ]
+
+
+@pytest.fixture(scope="module")
+def oval_rows(oval):
+    return dict(zip(CLASSES, rows_of(oval, list(CLASSES), "optimal"), strict=True))
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_laps_cleanly_near_its_profile(oval_rows, name):
+    row = oval_rows[name][0]
+    assert row["clean"], row
+    assert row["drift"] < 0.5
+    assert row["deviation"] < 0.5
+    assert 0.97 * row["ideal"] < row["lap"] < 1.06 * row["ideal"]
+    assert sum(row["sectors"]) == pytest.approx(row["lap"], abs=2e-3)
+
+
+def test_stronger_classes_are_faster(oval_rows):
+    laps = [oval_rows[name][0]["lap"] for name in CLASSES]
+    assert laps == sorted(laps, reverse=True)
+
+
+@pytest.fixture(scope="module")
+def rejoin(oval):
+    """Final state and the trace of offsets of a kart that starts on the grass, turned away from the circuit."""
+    params = preset("senior_max")
+    plan = scripted.prepare(oval, params)
+    track = jnp.int32(0)
+
+    @jax.jit
+    def run(race):
+        def advance(race, _):
+            kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
+            hands = scripted.control(plan, oval, track, kart, params)
+            race = step(race, jax.tree.map(lambda leaf: leaf[None], hands), oval, params, 0.005, 8)
+            return race, (race.place.n[0], race.place.edge[0], race.timing.progress[0])
+
+        return jax.lax.scan(advance, race, None, length=500)
+
+    start = place(oval, track, *(jnp.asarray([v]) for v in (20.0, -6.5, 1.0, 8.0)), params)
+    return run(start)
+
+
+def test_it_rejoins_from_off_the_track(rejoin):
+    final, (_, edge, _) = rejoin
+    edge = np.asarray(edge)
+    assert edge[0] > 0  # it did start on the grass
+    assert (edge[250:] < -0.3).all()  # and drives on the asphalt again after ten seconds
+    assert float(jnp.hypot(final.karts.vx[0], final.karts.vy[0])) > 10.0
+
+
+def test_the_controls_mirror(oval):
+    # Stateless and sign-true: at the same place, a kart that slides left and one that slides right steer apart.
+    params = preset("ok")
+    plan = scripted.prepare(oval, params, "given")
+    kart = jax.tree.map(
+        lambda leaf: leaf[0],
+        place(oval, jnp.int32(0), *(jnp.asarray([v]) for v in (30.0, 0.0, 0.0, 15.0)), params).karts,
+    )
+    steer = [
+        float(scripted.control(plan, oval, jnp.int32(0), kart.replace(vy=jnp.asarray(vy)), params).steering)
+        for vy in (-1.0, 0.0, 1.0)
+    ]
+    rest = steer[1]
+    assert abs(rest) < 0.02
+    assert steer[2] - rest == pytest.approx(rest - steer[0], abs=0.02)
+
+
+def test_an_unknown_line_is_refused(oval):
+    with pytest.raises(InputError, match="allowed are optimal, given"):
+        scripted.prepare(oval, preset("ok"), "fastest")
+
+
+@pytest.mark.slow
+def test_it_laps_a_hundred_generated_circuits_in_every_class():
+    rows = rows_of(generate_many(range(100)), list(CLASSES), "optimal")
+    failed = [
+        (c, t, row) for c, per in zip(CLASSES, rows, strict=True) for t, row in enumerate(per) if not row["clean"]
+    ]
+    assert not failed
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="the recorded circuits are not part of the repository")
+def test_row_18_real_lap_times():
+    sources = [str(REAL / f"{name}.csv") for name in ("genk", "le_mans_kart", "wackersdorf")]
+    rows = lap_times.measure(sources, ["okj", "ok", "kz2"], "given", 2)
+    checked = [row for row in rows if row["real"]]
+    assert len(checked) == 5
+    for row in checked:
+        assert row["clean"], row
+        assert row["lap"] == pytest.approx(row["real"], rel=0.04), row
