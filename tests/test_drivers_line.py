@@ -67,9 +67,12 @@ def energy(offset, lane) -> float:
 def test_the_line_stays_in_the_corridor_and_uses_it(best, lane):
     assert (best > np.asarray(lane.low)).all()
     assert (best < np.asarray(lane.high)).all()
-    # Two half circles to the left: the apex touches the left limit, the straights go out to the right one.
-    assert best.max() > float(lane.high.max()) - 0.02
-    assert best.min() < float(lane.low.min()) + 0.02
+    # Two half circles to the left: wide on the right before and after each, cutting in towards its middle.
+    middle, entry = round((60.0 + 12.5 * np.pi) / float(lane.step)), round(60.0 / float(lane.step))
+    assert best.min() < float(lane.low.min()) + 0.05
+    assert best[middle] > best[entry] + 0.5
+    curvature = np.asarray(path.build(jnp.asarray(best), lane).curvature)
+    assert int(np.argmax(curvature[: len(best) // 2])) == pytest.approx(middle, abs=2)
 
 
 def test_no_neighbouring_line_has_less_curvature(best, lane):

@@ -163,7 +163,8 @@ def test_a_policy_learns_to_lap_the_ring_in_one_trace_and_says_so(tmp_path, monk
 def test_resuming_in_the_middle_gives_the_unbroken_run_bit_for_bit(unbroken, copied):
     whole, _ = unbroken
     folder, runs = copied
-    shutil.rmtree(folder.checkpoints / "3072")
+    half_written = folder.checkpoints / "2816.orbax-checkpoint-tmp-7"
+    half_written.mkdir()
     place = str(folder.checkpoints / "2560")
     resumed, result, notes = run(TrainConfig(resume_from=place, runs_dir=str(runs)))
     assert notes == []
@@ -171,6 +172,8 @@ def test_resuming_in_the_middle_gives_the_unbroken_run_bit_for_bit(unbroken, cop
     assert result.steps == 3072
     assert checkpoint.content(resumed.state) == checkpoint.content(whole.state)
     assert rows(folder) == rows(whole.folder)
+    assert not half_written.exists()
+    assert (folder.checkpoints / "3072.abandoned").is_dir()  # the earlier future of that checkpoint
 
 
 def launch(config, runs):

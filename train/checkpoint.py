@@ -99,7 +99,7 @@ class Checkpoints:
         about = {name: {"layout": layout(part), "content": content(part)} for name, part in saved.items()}
         score = progress.mean_return if np.isfinite(progress.mean_return) else WORST
         notes: Any = {"format": FORMAT, "score": score, "parts": about, "progress": dataclasses.asdict(progress)}
-        path = (self._directory / str(steps)).resolve()
+        path = str((self._directory / str(steps)).resolve())
         ocp.save_checkpointables(path, saved, overwrite=True, custom_metadata=notes)
         self._prune()
 
@@ -156,7 +156,7 @@ def best_first(place: Path) -> list[Path]:
 
 def _notes(path: Path) -> dict[str, Any]:
     """What `save` noted beside the arrays; InputError when it is not ours, anything when it is damaged."""
-    notes = ocp.checkpointables_metadata(path.resolve()).custom_metadata
+    notes = ocp.checkpointables_metadata(str(path.resolve())).custom_metadata
     if not isinstance(notes, dict) or notes.get("format") != FORMAT:
         raise InputError(f"{path}: is not a checkpoint of this version of kart_jax; give another one")
     return notes
@@ -183,7 +183,7 @@ def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]
                 )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = ocp.load_checkpointables(path.resolve(), jax.tree.map(_abstract, wanted))
+            found = ocp.load_checkpointables(str(path.resolve()), jax.tree.map(_abstract, wanted))
         progress = from_json(notes["progress"])
     except InputError:
         raise

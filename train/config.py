@@ -99,7 +99,7 @@ class PPOConfig:
     """Global norm to which gradients are clipped."""
     target_kl: float = 0.03
     """An update ends early once the approximate KL divergence exceeds 1.5 times this."""
-    initial_std: float = 0.4
+    initial_std: float = 0.3
     """Standard deviation of the untrained policy, before the squashing."""
     initial_throttle: float = 0.5
     """Mean throttle of the untrained policy, before the squashing: above 0 it rolls instead of standing about."""

@@ -61,8 +61,7 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None) ->
     """
     telemetry_only = _pick(config.telemetry_only, saved and saved.telemetry_only, False)
     machine = MACHINES[backend == "cpu", telemetry_only]
-    default: ProfileName = "conservative"
-    profile = _pick(config.profile, saved and saved.profile, default)
+    profile: ProfileName = config.profile or (saved.profile if saved else "conservative")
     chosen = PROFILES[profile]
     fields = ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "learning_rate", "ent_coef", "gamma")
     given = {field: getattr(config, field) for field in fields if getattr(config, field) is not None}

@@ -75,28 +75,43 @@ class KartEnv:
         Returns:
             observation, state, reward () float32, terminated () bool, truncated () bool, `StepInfo`.
         """
-        driven, finite = self._drive(state, action, params)
-        driven, outcome = self._judge(state, driven, finite, params)
+        driven, outcome = self._move(state, action, params)
         ended = outcome.terminated | outcome.truncated
         # The old pictures stay in place (a push that is `fresh` ignores them): selecting them would copy them all.
         begun = replace(self._begin(key, params), frames=driven.frames)
         following = jax.tree.map(partial(jnp.where, ended), begun, driven)
         observation, following = self._see(following, params, fresh=ended)
         final_observation, _ = self._see(driven, params, fresh=jnp.zeros((), bool))
-        lap_time = driven.race.timing.last_lap[0]
-        info = StepInfo(
+        info = self._tell(driven, outcome, final_observation)
+        return observation, following, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
+
+    def advance(
+        self, state: EnvState, action: chex.Array, params: EnvParams
+    ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
+        """As `step`, but an episode that ends is not followed by another: the state reached is returned as it is."""
+        driven, outcome = self._move(state, action, params)
+        observation, driven = self._see(driven, params, fresh=jnp.zeros((), bool))
+        info = self._tell(driven, outcome, observation)
+        return observation, driven, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
+
+    def _move(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, Outcome]:
+        """Drive and judge one control step."""
+        driven, finite = self._drive(state, action, params)
+        return self._judge(state, driven, finite, params)
+
+    def _tell(self, driven: EnvState, outcome: Outcome, final_observation: Observation) -> StepInfo:
+        """What a step reports of the state it reached."""
+        return StepInfo(
             final_observation=final_observation,
             episode_return=driven.episode_return,
             episode_length=driven.step,
-            lap_time=jnp.where(outcome.lap_completed, lap_time, jnp.nan),
+            lap_time=jnp.where(outcome.lap_completed, driven.race.timing.last_lap[0], jnp.nan),
             lap_completed=outcome.lap_completed,
             reward_terms=outcome.terms,
             off_track=~driven.race.on_track[0],
             cause=outcome.cause,
             track=driven.race.track,
         )
-        reward_now = jnp.sum(outcome.terms)
-        return observation, following, reward_now, outcome.terminated, outcome.truncated, info
 
     def _begin(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
         """State at the start of an episode; its pictures are still to be drawn."""

@@ -1,6 +1,6 @@
 """What a kart can do: lateral, driving and braking acceleration against speed, for speed profiles.
 
-Nothing here is set by hand. The lateral limit comes from `step` itself: at each speed of the grid a kart, held at
+Only the exponent is set by hand. The lateral limit comes from `step` itself: at each speed of the grid a kart, held at
 that speed by an idealised motor, is steered into an ever tighter arc until it follows no more, so the solid
 axle, load transfer and inside-rear lift are in it. Drive and braking are the closed-form balance of the same
 tyre, load and engine equations.
@@ -24,7 +24,7 @@ SPEEDS = 16  # grid of the envelope
 STEPS = 1200  # physics steps of the try at each speed
 RISE = 5.0  # m/s² per s, how fast the wanted lateral acceleration rises
 DT = 0.005  # s
-EXPONENT = 1.7  # combined-slip envelope (a_x / limit)^p + (a_y / limit)^p <= 1; reference 2.3, checked in the tests
+EXPONENT = 1.7  # combined-slip envelope (a_x / limit)^p + (a_y / limit)^p <= 1; prior from reference 2.3, not derived
 
 
 @struct.dataclass

@@ -29,7 +29,7 @@ def wheel_angles(steer: chex.Array, params: KartParams) -> tuple[chex.Array, che
     """Left and right road-wheel angles (rad) from their mean: delta ± (p2 delta² + p6 delta⁶).
 
     The inside wheel takes more lock than pure Ackermann asks. Fitted to the measured linkage of the ETH gokart,
-    delta = 0.939 s ± 0.303 s² - 0.624 s³ over |s| <= 0.6 (s = column), within 0.25°.
+    delta = 0.939 s ± 0.303 s² - 0.624 s³ over |s| <= 0.6 (s = column), within 0.4°.
     """
     square = steer * steer
     split = square * (params.ackermann_2 + params.ackermann_6 * square * square)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import jax
@@ -31,11 +30,12 @@ from kart_jax.env.params import EnvParams
 from kart_jax.env.types import Cause, StepInfo
 from kart_jax.errors import InputError
 from kart_jax.render import view
+from kart_jax.render.types import ViewConfig
 from kart_jax.telemetry import export, log, record
 
 TRACK = "circuit.png"
 KART = "rental_gx270"
-FILM = view.ViewConfig(height=360, width=640)  # what `render()` draws for people
+FILM = ViewConfig(height=360, width=640)  # what `render()` draws for people
 
 
 def _space(config: EnvConfig, telemetry_history: int) -> spaces.Dict:
@@ -80,7 +80,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
     Action: float32 (2,) in [-1, 1], steering (left positive) and throttle (negative = brake).
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["rgb_array"], "render_fps": 25}
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012
 
     def __init__(
         self,
@@ -116,9 +116,6 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self._history = np.zeros((telemetry_history, len(observe.CHANNELS)), np.float32)
         self._state = None
         self._rows: list[np.ndarray] = []
-        self._reset = jax.jit(KartEnv.reset)
-        self._advance = jax.jit(_advance_and_record)
-        self._film = jax.jit(_film)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode.
@@ -129,7 +126,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """
         super().reset(seed=seed)
         key = jax.random.key(int(self.np_random.integers(2**31)))
-        observation, self._state = self._reset(self.core, key, self.params)
+        observation, self._state = _reset(self.core, key, self.params)
         self._history = _pushed(self._history, np.asarray(observation["telemetry"]), True)
         return _host(observation, self._history), {}
 
@@ -138,7 +135,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         step = np.int32(len(self._rows))
-        (observation, self._state, reward, terminated, truncated, info), row = self._advance(
+        (observation, self._state, reward, terminated, truncated, info), row = _advance(
             self.core, self._state, np.asarray(action, np.float32), step, self.params
         )
         self._rows.append(np.asarray(row))
@@ -155,7 +152,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """The driver's view as (360, 640, 3) uint8; None unless `render_mode` is "rgb_array"."""
         if self.render_mode is None or self._state is None:
             return None
-        return np.array(self._film(self.core, self._state, self.params))
+        return np.array(_film(self.core, self._state, self.params))
 
     def export_telemetry(self, path: str | os.PathLike[str]) -> None:
         """Write every control step since the environment was made as CSV, one row a step.
@@ -168,16 +165,24 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         export.write_csv(os.fspath(path), log.of_kart(np.stack(self._rows)))
 
 
-def _advance_and_record(env: KartEnv, state, action, step, params):
+# Jitted once for all instances: environments of the same shapes share one compilation.
+_reset = jax.jit(KartEnv.reset)
+_reset_all = jax.jit(reset_batch, static_argnums=3)
+
+
+@jax.jit
+def _advance(env: KartEnv, state, action, step, params):
     """One step without auto-reset, and its telemetry row (1, C)."""
     result = env.advance(state, action, params)
     return result, record.frame(result[1].race, step, env.tracks, params.kart)
 
 
+@jax.jit
 def _film(env: KartEnv, state, params: EnvParams):
     """The view of one state at the size for people."""
+    assert env.scene is not None  # the environment was made with vision
     kart = jax.tree.map(lambda field: field[0], state.race.karts)
-    return view.render(env.tracks, state.race.track, observe.pose(kart, params.kart), params.appearance, FILM)
+    return view.render(env.scene, state.race.track, observe.pose(kart, params.kart), params.appearance, FILM)
 
 
 def _info(info: StepInfo, ended: bool) -> dict[str, Any]:
@@ -199,7 +204,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     `infos["final_info"]`, with the masks `_final_obs` and `_final_info`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {
+    metadata = {  # noqa: RUF012
         "render_modes": ["rgb_array"],
         "render_fps": 25,
         "autoreset_mode": AutoresetMode.SAME_STEP,
@@ -231,18 +236,15 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._history = np.zeros((num_envs, telemetry_history, len(observe.CHANNELS)), np.float32)
-        self._key = None
+        self._key = jax.random.key(0)
         self._state = None
-        self._reset = jax.jit(partial(reset_batch, count=num_envs))
-        self._step = jax.jit(_step_all)
-        self._finals = jax.jit(_final_observations)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode in every environment; `seed` makes everything that follows repeatable."""
         super().reset(seed=seed)
         self._key = jax.random.key(int(self.np_random.integers(2**31)))
         self._key, key = jax.random.split(self._key)
-        observation, self._state = self._reset(self.core, key, self.params)
+        observation, self._state = _reset_all(self.core, key, self.params, self.num_envs)
         self._history = _pushed(self._history, np.asarray(observation["telemetry"]), np.ones(self.num_envs, bool))
         return _host(observation, self._history), {}
 
@@ -252,7 +254,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         before, actions = self._state, np.asarray(actions, np.float32)
         self._key, key = jax.random.split(self._key)
-        observation, self._state, reward, terminated, truncated, info = self._step(
+        observation, self._state, reward, terminated, truncated, info = _step_all(
             self.core, key, before, actions, self.params
         )
         terminated, truncated = np.array(terminated), np.array(truncated)
@@ -260,7 +262,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         infos: dict[str, Any] = {}
         if ended.any():
             # The last pictures are drawn only in the steps that need them.
-            final = jax.device_get(self._finals(self.core, before, actions, self.params))
+            final = jax.device_get(_final_observations(self.core, before, actions, self.params))
             infos = self._final_infos(final, jax.device_get(info), ended)
         self._history = _pushed(self._history, np.asarray(observation["telemetry"]), ended)
         return _host(observation, self._history), np.array(reward), terminated, truncated, infos
@@ -277,12 +279,14 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         return {"final_obs": observations, "_final_obs": ended, "final_info": infos, "_final_info": ended}
 
 
+@jax.jit
 def _step_all(env: KartEnv, key, state, actions, params):
     """Step all environments; the final observation is left out, so its picture is not drawn."""
     *result, info = step_batch(env, key, state, actions, params)
     return *result, info.replace(final_observation=None)
 
 
+@jax.jit
 def _final_observations(env: KartEnv, state, actions, params):
     """Observation that each environment reaches before any reset."""
     return jax.vmap(env.advance, in_axes=(0, 0, None))(state, actions, params)[0]
