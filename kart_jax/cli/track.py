@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from kart_jax.track.load import Circuit
 
 MOST_DRAWN = 10_000
-STARTER_SEED = 2  # a plain circuit with room to paint over
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,8 +69,8 @@ class ImportConfig:
     """Name of the track; default the name of the file."""
     folder: str = "tracks"
     """Folder of the picture and its checkpoints.json."""
-    metres_per_pixel: float = 0.25
-    """Side of a pixel in metres, 0.02 to 10."""
+    metres_per_pixel: float | None = None
+    """Side of a pixel in metres, 0.02 to 10; default 0.25, or 1 for laps of more than 2.5 km."""
     replace: bool = False
     """Overwrite a track of this name."""
 
@@ -175,12 +174,9 @@ def run_preview(words: Sequence[str]) -> None:
 def run_new(words: Sequence[str]) -> None:
     """Run `kart track new`."""
     config = parse(NewConfig, "track new", words, "kart track new my_track\nkart track new my_track --folder drawings")
-    from kart_jax.track import draw
-    from kart_jax.track.generate import generate
+    from kart_jax.track import layouts
 
-    picture = draw.save(
-        generate(STARTER_SEED), config.name, config.folder, config.metres_per_pixel, replace=config.replace
-    )
+    picture = layouts.new(config.name, config.folder, config.metres_per_pixel, config.replace)
     print(
         f"wrote {picture} and its entry in {picture.parent / 'checkpoints.json'}\n"
         "paint over the picture (black = track, white = off, one closed loop), correct start, gates and direction in\n"
@@ -192,13 +188,11 @@ def run_import(words: Sequence[str]) -> None:
     """Run `kart track import`."""
     examples = "kart track import genk.csv\nkart track import genk.csv --name genk --folder tracks"
     config = parse(ImportConfig, "track import", words, examples)
-    from kart_jax.track import draw
-    from kart_jax.track.importers import read_csv
+    from kart_jax.track import importers
 
-    line = read_csv(config.file)
     name = Path(config.file).stem if config.name is None else config.name
-    picture = draw.save(line, name, config.folder, config.metres_per_pixel, replace=config.replace)
-    print(f"wrote {picture}: {line.length:.0f} m")
+    picture = importers.import_csv(config.file, name, config.folder, config.metres_per_pixel, replace=config.replace)
+    print(f"wrote {picture} and its entry in {picture.parent / 'checkpoints.json'}")
 
 
 def run_generate(words: Sequence[str]) -> None:

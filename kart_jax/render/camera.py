@@ -6,7 +6,7 @@ side. The eye sits at R (-setback, 0, height). A pixel (row i, column j) looks a
 
     d = R Ry(camera_pitch) (1, -(j + 1/2 - W/2) / f, -(i + 1/2 - H/2) / f),      f = (W / 2) / tan(fov / 2),
 
-which is affine in i and j; the change per pixel, dd/dj and dd/di, gives the size of the pixel's footprint.
+which is affine in i and j.
 """
 
 import chex
@@ -20,16 +20,18 @@ LOWEST_EYE = 0.05  # m
 
 @struct.dataclass
 class Camera:
-    """One kart's eye; rays are `forward + j * right + i * down` with i, j counted from the picture's middle."""
+    """One kart's eye; the ray's component along an axis is `axis[0] + j * axis[1] + i * axis[2]`."""
 
     x: chex.Array  # () m, world, eye
     y: chex.Array  # () m
     z: chex.Array  # () m above the ground
     cos_yaw: chex.Array  # ()
     sin_yaw: chex.Array  # ()
-    forward: chex.Array  # (3,) ray of the picture's middle, in the heading frame (world turned by -yaw)
-    right: chex.Array  # (3,) change per column
-    down: chex.Array  # (3,) change per row
+    ahead: chex.Array  # (3,) along the heading: ray of the picture's middle, change per column, change per row
+    left: chex.Array  # (3,) across the heading
+    up: chex.Array  # (3,)
+    east: chex.Array  # (3,) along world x
+    north: chex.Array  # (3,) along world y
 
 
 def turn_pitch(v: chex.Array, angle: chex.Array) -> chex.Array:
@@ -63,7 +65,9 @@ def place(pose: Pose, appearance: Appearance, config: ViewConfig) -> Camera:
         z=jnp.maximum(eye[2], LOWEST_EYE),
         cos_yaw=c,
         sin_yaw=s,
-        forward=rays[0],
-        right=rays[1],
-        down=rays[2],
+        ahead=rays[:, 0],
+        left=rays[:, 1],
+        up=rays[:, 2],
+        east=c * rays[:, 0] - s * rays[:, 1],
+        north=s * rays[:, 0] + c * rays[:, 1],
     )

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from kart_jax.render.arithmetic import float_bits, from_bits, least, most, nearest, share
 from kart_jax.track import query
 from kart_jax.track.types import Tracks
 
@@ -55,7 +56,6 @@ class Ground:
     rate: chex.Array  # lap metres per metre along the level line
     rubber: chex.Array  # m, distance from the rubbered line, signed
     kerb: chex.Array  # 0..1, kerb beyond the nearer edge
-    side: chex.Array  # +1 left of the centre line, -1 right
 
 
 def pack(tracks: Tracks) -> Scene:
@@ -192,13 +192,19 @@ def plane(scene: Scene, track: chex.Array) -> Plane:
     )
 
 
-def _cell(scene: Scene, here: Plane, x: chex.Array, y: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """First word of the cell of (x, y), and the offset (dx, dy) m from its middle; outside, the border cell's."""
+def _cell(
+    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """First word of a point's cell, and the offset (dx, dy) m from its middle; outside, the border cell's.
+
+    The point is at the offset (x, y) (...) m from (camera_x, camera_y) () m, world.
+    """
     size = scene.cell_size
-    cx, cy = (x - here.x) * (1.0 / size), (y - here.y) * (1.0 / size)
-    column = jnp.clip(cx, 0.0, (here.columns - 1).astype(jnp.float32)).astype(jnp.int32)
-    row = jnp.clip(cy, 0.0, (here.rows - 1).astype(jnp.float32)).astype(jnp.int32)
-    dx, dy = (cx - column - 0.5) * size, (cy - row - 0.5) * size
+    cx = x * (1.0 / size) + ((camera_x - here.x) * (1.0 / size) - 0.5)
+    cy = y * (1.0 / size) + ((camera_y - here.y) * (1.0 / size) - 0.5)
+    column = nearest(least(most(cx, 0.0), (here.columns - 1).astype(jnp.float32)))
+    row = nearest(least(most(cy, 0.0), (here.rows - 1).astype(jnp.float32)))
+    dx, dy = (cx - column.astype(jnp.float32)) * size, (cy - row.astype(jnp.float32)) * size
     return (here.first + row * here.columns + column) * WORDS, dx, dy
 
 
@@ -208,34 +214,38 @@ def _read(scene: Scene, index: chex.Array) -> chex.Array:
     The words are stored unsigned so that this bitcast is the only user of the gather: XLA fuses a gather into the
     shading loop only if nothing else reads it, and a fused look-up is several times faster on a CPU.
     """
-    return jax.lax.bitcast_convert_type(jnp.take(scene.words, index, mode="clip"), jnp.int32)
+    words = scene.words.at[index].get(mode="promise_in_bounds")
+    return jax.lax.bitcast_convert_type(words, jnp.int32)
 
 
-def ground(scene: Scene, here: Plane, x: chex.Array, y: chex.Array) -> Ground:
-    """The circuit at the points (x, y) (...) m, world: one cell, three words."""
-    index, dx, dy = _cell(scene, here, x, y)
+def ground(
+    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+) -> Ground:
+    """The circuit at points (x, y) (...) m from (camera_x, camera_y) () m, world axes: one cell, three words."""
+    index, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
     a, b, c = _read(scene, index), _read(scene, index + 1), _read(scene, index + 2)
     edge_x, edge_y = _signed(a, 8, 8, SLOPE_UNIT), _signed(a, 8, 0, SLOPE_UNIT)
-    side = 1.0 - 2.0 * _unsigned(c, 1, 4, 1.0)
+    side = from_bits(float_bits(jnp.float32(1.0)) | ((c & 16) << 27))  # the sign of 1.0
     linear = edge_x * dx + edge_y * dy
     along = (edge_y * dx - edge_x * dy) * side  # driving direction
-    bounded = jnp.clip(along, -1.0, 1.0)  # beyond the border cells only the linear part goes on
+    bounded = least(most(along, -1.0), 1.0)  # beyond the border cells only the linear part goes on
     rate = _unsigned(c, 10, 10, RATE_UNIT)
     return Ground(
-        edge=_signed(a, 16, 16, EDGE_UNIT) + linear + 0.5 * _signed(c, 12, 20, BEND_UNIT) * bounded * bounded,
+        edge=_signed(a, 16, 16, EDGE_UNIT) + linear + _signed(c, 12, 20, 0.5 * BEND_UNIT) * (bounded * bounded),
         edge_x=edge_x,
         edge_y=edge_y,
         s=_unsigned(b, 19, 13, S_UNIT) + rate * along,
         rate=rate,
         rubber=_signed(b, 8, 5, RUBBER_UNIT) + linear * side,
-        kerb=jnp.clip(_unsigned(b, 5, 0, KERB_UNIT) + _signed(c, 5, 5, KERB_SLOPE_UNIT) * bounded, 0.0, 1.0),
-        side=side,
+        kerb=share(_unsigned(b, 5, 0, KERB_UNIT) + _signed(c, 5, 5, KERB_SLOPE_UNIT) * bounded),
     )
 
 
-def barrier(scene: Scene, here: Plane, x: chex.Array, y: chex.Array) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Distance (...) m to the barrier at (x, y), negative behind it, and its gradient in world axes."""
-    index, dx, dy = _cell(scene, here, x, y)
+def barrier(
+    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Distance (...) m to the barrier, negative behind it, and its gradient in world axes; points as in `ground`."""
+    index, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
     word = _read(scene, index + 3)
     gx, gy = _signed(word, 8, 8, SLOPE_UNIT), _signed(word, 8, 0, SLOPE_UNIT)
     return _signed(word, 16, 16, BARRIER_UNIT) + gx * dx + gy * dy, gx, gy

@@ -93,20 +93,25 @@ class ViewConfig:
     """Columns in pixels, 8 to 7680."""
     fov: float = math.radians(90.0)
     """Horizontal field of view in radians, 20° to 140°."""
-    sky: float = 0.18
-    """Share of the rows, from the top, that shows nothing but sky at any pose; 0 computes the ground everywhere,
-    which only a camera that is tipped far over needs."""
-    cockpit: float = 0.5
-    """Share of the rows, from the top, where the own kart is never seen; 1 leaves the kart out."""
+    sky: float = math.radians(23.0)
+    """Angle in radians above the picture's middle from which on nothing but sky is drawn; pi / 2 draws everything
+    everywhere. The default is 11° above the horizon of the default camera: room for the top of a barrier at one
+    kart's width (8°) or for the trees (4.3°) while the chassis pitches or rolls by 3° and more."""
+    ground: float = math.radians(18.0)
+    """The same angle from which on no ground is drawn, at most `sky`: 6° above the default camera's horizon."""
+    cockpit: bool = True
+    """Whether the own kart is drawn, in the lower half of the picture; no sky is drawn there then, which a camera
+    that looks down by less than the chassis pitches and rolls would show."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
+        right_angle = math.radians(90.0)
         bounds = {
             "height": (8, 4320),
             "width": (8, 7680),
             "fov": (math.radians(20.0), math.radians(140.0)),
-            "sky": (0.0, 0.9),
-            "cockpit": (0.0, 1.0),
+            "sky": (0.0, right_angle),
+            "ground": (0.0, right_angle),
         }
         for name, (low, high) in bounds.items():
             value = getattr(self, name)
@@ -114,8 +119,8 @@ class ViewConfig:
             if not (whole and low <= value <= high):
                 kind = "a whole number " if name in ("height", "width") else ""
                 raise InputError(f"ViewConfig: {name} is {value}; allowed is {kind}{low:.4g} to {high:.4g}")
-        if self.cockpit < self.sky:
-            raise InputError(f"ViewConfig: cockpit is {self.cockpit}; allowed is sky ({self.sky}) or more")
+        if self.ground > self.sky:
+            raise InputError(f"ViewConfig: ground is {self.ground}; allowed is sky ({self.sky}) or less")
 
     @property
     def focal(self) -> float:
@@ -125,16 +130,26 @@ class ViewConfig:
     @property
     def sky_rows(self) -> int:
         """Rows of pure sky at the top."""
-        return int(self.sky * self.height)
+        return self._row_above(self.sky)
+
+    @property
+    def ground_row(self) -> int:
+        """First row that may show ground."""
+        return self._row_above(self.ground)
 
     @property
     def cockpit_row(self) -> int:
-        """First row that may show the own kart."""
-        return max(self.sky_rows, round(self.cockpit * self.height))
+        """First row that may show the own kart; the number of rows if it is not drawn."""
+        return (self.height + 1) // 2 if self.cockpit else self.height
+
+    def _row_above(self, angle: float) -> int:
+        """First row whose upper side is less than `angle` above the picture's middle."""
+        return max(0, math.floor(0.5 * self.height - self.focal * math.tan(min(angle, 1.57))))
 
     @property
     def wall_rays(self) -> int:
-        """Directions in which the barrier is searched: a little more than one per column."""
+        """Directions in which the barrier is searched, `focal` of them per unit of left / forward: one per column
+        and a quarter more, for cameras that are pitched and rolled."""
         return round(1.25 * self.width)
 
     @property

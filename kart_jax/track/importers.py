@@ -81,8 +81,9 @@ def import_csv(
         InputError: as `read_csv` and `draw.save`.
     """
     line = read_csv(path)
-    scale = metres_per_pixel or (0.25 if line.length <= KART_LENGTH else 1.0)
-    return draw.save(line, name, folder, scale, title or f"Imported from {Path(path).name}", replace)
+    if metres_per_pixel is None:
+        metres_per_pixel = 0.25 if line.length <= KART_LENGTH else 1.0
+    return draw.save(line, name, folder, metres_per_pixel, title or f"Imported from {Path(path).name}", replace)
 
 
 def smooth(points: np.ndarray, cut: float = CUT, spacing: float = SPACING, rounds: int = 3) -> np.ndarray:
