@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 # Compiled programs are kept between runs and shared by the test processes; JAX_COMPILATION_CACHE_DIR moves them.
-CACHE = os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax")
+CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
-jax.config.update("jax_compilation_cache_dir", CACHE)
+jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 

@@ -111,7 +111,7 @@ def test_a_film_of_a_log_shows_the_kart_move(tmp_path, oval, circle_log):
     for name, column in (("x", np.linspace(0, 50, 10)), ("y", 0.0), ("heading", 0.0)):
         values[:, circle_log.names.index(name)] = column
     log = dataclasses.replace(circle_log, values=values)
-    pictures = list(film.views(log, oval, 0, film.ViewConfig(height=120, width=214, sky=film.SKY)))
+    pictures = list(film.views(log, oval, 0, film.ViewConfig(height=120, width=214)))
     assert len(pictures) == 10 and pictures[0].shape == (120, 214, 3)
     assert (pictures[0] != pictures[9]).any(axis=-1).mean() > 0.05
     assert log.rate == pytest.approx(25.0, rel=1e-4)

@@ -17,11 +17,14 @@ from kart_jax.track import field, stack
 from kart_jax.track.line import resample
 from kart_jax.track.types import Column
 
-CONFIG = ViewConfig(height=44, width=44, sky=0.0, cockpit=1.0)
+CONFIG = ViewConfig(height=44, width=44, sky=math.pi / 2, ground=math.pi / 2, cockpit=False)
 SUB = 3  # samples per pixel side
 NEAR = 20.0  # grey levels that count as equal
-MEAN = 2.8  # grey levels; nearly all of it is the row of distant barrier blocks, each smaller than a pixel
-SHARE = 0.93
+# What remains lies in the four or five rows around the horizon, where white and blue barrier blocks, each smaller
+# than a pixel, stand before green: there the reference takes 9 samples of a pattern that the view averages along its
+# direction. All other rows together differ by about 1.
+MEAN = 2.5  # grey levels
+SHARE = 0.95
 LOOK = default_appearance().replace(grain=jnp.float32(0.0))
 
 
@@ -157,7 +160,8 @@ def ground_colour(ref, x, y, look):
     out = rgb(look.asphalt) + (rgb(look.rubber) - rgb(look.asphalt)) * shade.RUBBER_DEPTH * worn**2
     start = np.mod(s + 0.5 * ref.length, ref.length) - 0.5 * ref.length
     check = (np.mod(start / (2 * shade.CHECK), 1) < 0.5) == (np.mod(edge / (2 * shade.CHECK), 1) < 0.5)
-    out = np.where((np.abs(start) < shade.CHECK)[:, None], rgb(look.line) * np.where(check, 1.0, 0.08)[:, None], out)
+    squares = rgb(look.line) * np.where(check, 1.0, shade.DARK)[:, None]
+    out = np.where((np.abs(start) < shade.CHECK)[:, None], squares, out)
     out = np.where((edge > -shade.LINE_WIDTH)[:, None], rgb(look.line), out)
     blocks = np.where(flip(s, ref.length, shade.KERB_BLOCK)[:, None], rgb(look.kerb_a), rgb(look.kerb_b))
     out = np.where((edge > 0)[:, None], blocks, out)

@@ -59,6 +59,9 @@ def test_npz_reads_back_and_holds_units(tmp_path):
         ("step,time\n1,2\n1,fast\n", "line 3: time is 'fast'; write a number"),
         ("step,time\n1,2,3\n", "line 2 has 3 cells; the header names 2"),
         ("step,time\n1\n", "line 2 has 1 cells"),
+        ("step,time\n1,inf\n", "line 2: time is 'inf'; write a number"),
+        ("step,time\n1,-1e300\n", "line 2: time is '-1e300'; write a number"),
+        (f"{'a' * 200_000}\n1\n", "line 1 is not CSV"),
     ],
 )
 def test_a_bad_csv_gets_one_sentence(tmp_path, text, sentence):
@@ -83,8 +86,15 @@ def test_other_bad_files_get_one_sentence(tmp_path, circle_log):
     with pytest.raises(InputError, match="not a telemetry npz"):
         export.read(tmp_path / "cut.npz")
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
-    with pytest.raises(InputError, match="not a telemetry npz"):
-        export.read(tmp_path / "other.npz")
+    np.savez(tmp_path / "words.npz", values=np.array([[["fast"]]]), names=["speed"])
+    with (tmp_path / "array.npz").open("wb") as file:
+        np.save(file, np.zeros(3))
+    for name in ("other", "words", "array"):
+        with pytest.raises(InputError, match="not a telemetry npz"):
+            export.read(tmp_path / f"{name}.npz")
+    np.savez(tmp_path / "empty.npz", values=np.zeros((0, 1, 1)), names=["speed"])
+    with pytest.raises(InputError, match=r"shape \(0, 1, 1\)"):
+        export.read(tmp_path / "empty.npz")
     with pytest.raises(InputError, match="kart is 1; allowed are 0 to 0"):
         export.read(tmp_path / "good.npz", kart=1)
 

@@ -139,7 +139,7 @@ class ActorCritic(nnx.Module):
         self.vision = VisionEncoder(channels, form, rngs) if channels else None
         self.telemetry_first = dense(9, 64, rngs)
         self.telemetry_second = dense(64, 64, rngs)
-        self.fusion = dense(VisionEncoder.FEATURES + 64, 512, rngs) if channels else None
+        self.fusion = self._fusion(rngs) if channels else None
         trunk = 512 if channels else 64
         self.actor_hidden = dense(trunk, 256, rngs)
         self.actor_out = dense(256, 2, rngs, scale=0.01)  # the untrained policy hardly depends on what it sees
@@ -147,6 +147,17 @@ class ActorCritic(nnx.Module):
         self.critic_out = dense(256, 1, rngs, scale=1.0)
         self.actor_out.bias = nnx.Param(jnp.asarray([0.0, initial_throttle], jnp.float32))
         self.log_std = nnx.Param(jnp.full((2,), jnp.log(initial_std), jnp.float32))
+
+    @staticmethod
+    def _fusion(rngs: nnx.Rngs) -> nnx.Linear:
+        """The layer that joins both inputs; drawn so that 64 telemetry features weigh as much as 3136 visual ones.
+
+        With one gain for all rows the telemetry would be 2 % of the sum and take a hundred thousand steps to be heard.
+        """
+        layer = dense(VisionEncoder.FEATURES + 64, 512, rngs)
+        louder = (VisionEncoder.FEATURES / 64.0) ** 0.5
+        layer.kernel = nnx.Param(layer.kernel[...].at[VisionEncoder.FEATURES :].multiply(louder))
+        return layer
 
     def __call__(self, observation: Observation) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Evaluate a batch.

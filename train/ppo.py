@@ -117,7 +117,7 @@ def learn(
         Parameters, moments, and the loss terms averaged over the gradient steps taken.
 
     Each minibatch is gathered on its own, so no shuffled copy of the frames ever exists; beside the network's cost
-    the gather of whole frames is not measurable (one frame is one contiguous row of 21 kB).
+    the gather reads whole frames, each one contiguous row of 21 kB.
     """
     transform = optimiser(config)
     epochs = jax.vmap(lambda k: jax.random.permutation(k, config.steps_per_update))(

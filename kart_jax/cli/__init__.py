@@ -106,7 +106,7 @@ def unknown(noun: list[str], word: str) -> str:
     close = difflib.get_close_matches(word, known, 1)
     what = "flag" if word.startswith("-") else "command"
     hint = f"did you mean {close[0]}?" if close else f"see {' '.join(['kart', *noun])} --help"
-    return f"the {what} is {word}; allowed are {', '.join(known)}; {hint}"
+    return f"the {what} is {word or 'empty'}; allowed are {', '.join(known)}; {hint}"
 
 
 def prepare_jax() -> None:

@@ -55,9 +55,9 @@ def run_plot(words: Sequence[str]) -> None:
     from kart_jax.telemetry import export
     from kart_jax.telemetry.laps import clock
 
-    out = str(Path(config.file).with_suffix(".png")) if config.out is None else config.out
-    check_outputs(None, out, None)
+    check_outputs(None, config.out, None)
     log = export.read(config.file, config.kart)
+    out = str(Path(config.file).with_suffix(".png")) if config.out is None else config.out
     _, _, lap = plots.choose_lap(log, config.lap)
     plots.save(plots.lap_figure(log, config.lap), out)
     if config.json:

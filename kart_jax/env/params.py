@@ -40,7 +40,7 @@ class RewardWeights:
 
     progress: chex.Numeric = 5000.0  # per lap length driven forward on the track
     lap: chex.Numeric = 100.0  # per valid lap
-    off_track: chex.Numeric = -25.0  # per second with all wheels off
+    off_track: chex.Numeric = -75.0  # per second with all wheels off
     wall: chex.Numeric = -100.0  # per second in contact
     slip: chex.Numeric = -2.0  # per rad of drift angle and second
     steering_rate: chex.Numeric = -0.05  # per unit of steering action changed

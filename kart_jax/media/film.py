@@ -22,7 +22,6 @@ from kart_jax.track.types import Tracks
 
 BATCH = 8  # frames rendered in one call: enough to keep the device busy, little memory
 GIF_RATE = 12.5  # frames per second
-SKY = 0.05  # share of the rows with nothing but sky: a wide picture has its horizon higher than a square one
 
 
 def poses(log: Log) -> Pose:
@@ -73,7 +72,7 @@ def frames(
 ) -> Iterator[np.ndarray]:
     """View and dashboard of every row: (height, width, 3) uint8 each."""
     board = Dashboard(log, tracks, track, height, width, title)
-    config = ViewConfig(height=height, width=width, sky=SKY)
+    config = ViewConfig(height=height, width=width)
     for row, view in enumerate(views(log, tracks, track, config)):
         yield board.draw(view, row)
 

@@ -175,7 +175,7 @@ def draw_steering(axes: Axes, along: np.ndarray, rows: Log, label: str) -> None:
 def draw_gg(axes: Axes, rows: Log) -> None:
     """g-g diagram: lateral to the right-hand side for right-hand bends, as a driver feels the kart turn."""
     lateral, longitudinal = -rows["lateral_g"], rows["longitudinal_g"]
-    reach = max(1.0, float(np.nanpercentile(np.hypot(lateral, longitudinal), 99.5)) * 1.15)
+    reach = max(1.0, float(np.percentile(np.nan_to_num(np.hypot(lateral, longitudinal)), 99.5)) * 1.15)
     for radius in np.arange(0.5, reach, 0.5):
         turn = np.linspace(0.0, 2.0 * np.pi, 90)
         axes.plot(radius * np.cos(turn), radius * np.sin(turn), color=FAINT, linewidth=0.7)

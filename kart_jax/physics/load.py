@@ -16,6 +16,7 @@ the front axle takes the rest of the moment.
 import chex
 import jax.numpy as jnp
 
+from kart_jax.physics import steering
 from kart_jax.physics.params import KartParams
 
 SOFTNESS = 0.10  # of an axle's load: width over which a wheel's load bends smoothly into zero
@@ -28,8 +29,9 @@ def jacking(left: chex.Array, right: chex.Array, params: KartParams) -> chex.Arr
     + on the left; d is the scrub radius.
     """
     cast, pin = jnp.sin(params.caster), jnp.sin(params.kingpin)
-    down_right = -cast * jnp.sin(right) - pin * jnp.cos(right)
-    down_left = cast * jnp.sin(left) - pin * jnp.cos(left)
+    (cos_left, sin_left), (cos_right, sin_right) = steering.direction(left), steering.direction(right)
+    down_right = -cast * sin_right - pin * cos_right
+    down_left = cast * sin_left - pin * cos_left
     return params.scrub_radius * (down_right - down_left) / params.front_track
 
 

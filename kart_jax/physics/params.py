@@ -124,7 +124,7 @@ def preset(name: str) -> KartParams:
     """Parameters of a class; raises InputError for an unknown name."""
     if name not in CLASSES:
         raise InputError(f"kart: class is {name!r}; allowed are {', '.join(CLASSES)}; choose one of them")
-    values = jax.tree.map(
+    values: dict[str, Any] = jax.tree.map(
         lambda value: jnp.asarray(value, dtype=float), classes.numbers(name), is_leaf=lambda v: isinstance(v, tuple)
     )
     tyres: dict[str, Any] = {axle: TyreParams(**values.pop(axle)) for axle in ("front_tyre", "rear_tyre")}

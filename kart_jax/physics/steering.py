@@ -34,3 +34,15 @@ def wheel_angles(steer: chex.Array, params: KartParams) -> tuple[chex.Array, che
     square = steer * steer
     split = square * (params.ackermann_2 + params.ackermann_6 * square * square)
     return steer + split, steer - split
+
+
+def direction(angle: chex.Array) -> tuple[chex.Array, chex.Array]:
+    """Cosine and sine of a road-wheel angle (rad) by their Taylor series, within 2e-7 up to 1.2 rad.
+
+    A compiler repeats these in every fused loop that needs them; as polynomials they cost next to nothing there, while
+    the library's sine and cosine took a third of the whole step on a CPU.
+    """
+    u = angle * angle
+    cosine = 1.0 + u * (-1 / 2 + u * (1 / 24 + u * (-1 / 720 + u * (1 / 40320 - u / 3628800))))
+    sine = angle * (1.0 + u * (-1 / 6 + u * (1 / 120 + u * (-1 / 5040 + u / 362880))))
+    return cosine, sine

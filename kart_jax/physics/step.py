@@ -12,10 +12,15 @@ from kart_jax.physics.types import Controls, KartState, Surface, Walls
 def step(
     state: KartState, controls: Controls, params: KartParams, surface: Surface, walls: Walls, dt: float
 ) -> KartState:
-    """Advance one kart by dt seconds (5 ms by default; see docs/physics.md for the convergence measured)."""
+    """Advance one kart by dt seconds (5 ms by default; see docs/physics.md for the convergence measured).
+
+    Leapfrog: slips and loads are those at the start of the step, the tyre forces that relax towards them belong to
+    its middle, and so do the pedals' torques and the heading at which the velocity is integrated.
+    """
     # The driver's limbs.
     steer, throttle, brake = steering.move(state, controls, params, dt)
-    left, right = steering.wheel_angles(steer, params)
+    gas, pressure = 0.5 * (state.throttle + throttle), 0.5 * (state.brake + brake)
+    left, right = steering.wheel_angles(state.steer, params)
     cosine, sine = _directions(left, right)
 
     # Load on each wheel, from the acceleration as the frame feels it.
@@ -26,14 +31,16 @@ def step(
     spins = (state.front_speed[0], state.front_speed[1], state.axle_speed, state.axle_speed)
     slopes = _secants(along, across, spins, loads, surface, params)
 
-    # Spin of front wheels, axle and engine, implicit in the tyre forces of this step.
+    # Spin of front wheels, axle and engine, implicit in the tyre forces; it is set against the velocity to come.
+    gain = dt * (state.accel_x + state.yaw_rate * state.vy)
     speed = jnp.sqrt(state.vx**2 + state.vy**2 + 1e-12)
     share = tyre.relaxation(speed, params, dt)
-    grips = _grips(state.tyre_force, slopes, along, share)
-    front_left = drivetrain.front_spin(spins[0], grips[0], brake, params, dt)
-    front_right = drivetrain.front_spin(spins[1], grips[1], brake, params, dt)
+    ahead = tuple(v + c * gain for v, c in zip(along, cosine, strict=True))
+    grips = _grips(state.tyre_force, slopes, ahead, share)
+    front_left = drivetrain.front_spin(spins[0], grips[0], pressure, params, dt)
+    front_right = drivetrain.front_spin(spins[1], grips[1], pressure, params, dt)
     axle, engine = drivetrain.rear_spin(
-        spins[2], state.engine_speed, state.gear, state.shift_time, throttle, brake, grips[2], grips[3], params, dt
+        spins[2], state.engine_speed, state.gear, state.shift_time, gas, pressure, grips[2], grips[3], params, dt
     )
     gear, shift_time = drivetrain.shift(axle, state.gear, state.shift_time, params, dt)
 
@@ -71,7 +78,8 @@ def step(
 def _directions(left: chex.Array, right: chex.Array) -> tuple[chassis.Four, chassis.Four]:
     """Cosines and sines of the four wheel angles; the rear wheels point straight ahead."""
     one, zero = jnp.ones_like(left), jnp.zeros_like(left)
-    return (jnp.cos(left), jnp.cos(right), one, one), (jnp.sin(left), jnp.sin(right), zero, zero)
+    (cos_left, sin_left), (cos_right, sin_right) = steering.direction(left), steering.direction(right)
+    return (cos_left, cos_right, one, one), (sin_left, sin_right, zero, zero)
 
 
 def _secants(
@@ -90,10 +98,10 @@ def _secants(
 
 
 def _grips(
-    forces: chex.Array, slopes: tuple[tuple[chex.Array, chex.Array], ...], along: chassis.Four, share: chex.Array
+    forces: chex.Array, slopes: tuple[tuple[chex.Array, chex.Array], ...], ahead: chassis.Four, share: chex.Array
 ) -> tuple[Grip, ...]:
     """What each relaxed tyre offers the spin equation: F⁺ = (1 - share) F + share S_x (r omega⁺ - v_x)."""
     return tuple(
-        Grip(hold=(1.0 - share) * forces[i, 0] - share * slopes[i][0] * along[i], slope=share * slopes[i][0])
+        Grip(hold=(1.0 - share) * forces[i, 0] - share * slopes[i][0] * ahead[i], slope=share * slopes[i][0])
         for i in range(4)
     )

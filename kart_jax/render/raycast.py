@@ -2,7 +2,7 @@
 
 The barrier is an upright wall along the zero line of the scene's barrier distance. Its forward distance X is found
 once per direction q = y / x of the heading frame and read by the pixels of that direction. The search is Newton's
-iteration X <- X - b / b', held between one and a few times the way that is surely free, b / |(1, q)|: it runs fast
+iteration X <- X - b / b', held between one and two times the way that is surely free, b / |(1, q)|: it runs fast
 along a wall that is grazed, and steps back once it is behind one.
 """
 
@@ -14,11 +14,11 @@ from flax import struct
 
 from kart_jax.render.arithmetic import float_bits, from_bits, least, most, nearest, reciprocal
 from kart_jax.render.camera import Camera
-from kart_jax.render.scene import Plane, Scene, barrier, ground
+from kart_jax.render.scene import Plane, Scene, barrier, ground, stored
 from kart_jax.render.types import ViewConfig
 
 FARTHEST = 2000.0  # m along a ray; the ground beyond is the horizon
-LONGEST_STRIDE = 3.0  # times the distance to the barrier
+LONGEST_STRIDE = 2.0  # times the free way; longer ones step through walls and find others behind them
 SHORTEST_STRIDE = (0.03, 0.005)  # m, and share of the way so far, while the barrier is ahead
 NEAREST_WALL = 0.02  # m
 SKYLINE_UNIT = 1.0 / 1280.0  # height over distance, one step of the packed skyline, 7 bits
@@ -80,6 +80,7 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     """
     q = directions(config)
     reach = np.sqrt(1.0 + q * q)
+    longest = jnp.asarray(LONGEST_STRIDE / reach)
     east, north = camera.cos_yaw - camera.sin_yaw * q, camera.sin_yaw + camera.cos_yaw * q
     zero = jnp.zeros((), jnp.float32)
     start, _, _ = barrier(scene, here, camera.x, camera.y, zero, zero)
@@ -93,12 +94,12 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     def advance(bits: chex.Array) -> chex.Array:
         x = from_bits(bits)
         b, shrinking = look(x)
-        stride = b * least(reciprocal(most(shrinking, 1e-3)), LONGEST_STRIDE / reach)
+        stride = b * least(reciprocal(most(shrinking, 1e-3)), longest)
         shortest = jnp.where(b > 0.02, SHORTEST_STRIDE[0] + SHORTEST_STRIDE[1] * x, stride)
         return float_bits(least(most(x + most(stride, shortest), NEAREST_WALL), FARTHEST))
 
-    def finish(bits: chex.Array) -> chex.Array:
-        x = from_bits(bits)
+    def finish(bits: chex.Array, zero: chex.Array) -> chex.Array:
+        x = from_bits(bits) + zero
         _, shrinking = look(x)
         near = jnp.where(x > 0.5 * FARTHEST, 0.0, reciprocal(x))
         s = ground(scene, here, camera.x, camera.y, x * east, x * north).s
@@ -109,11 +110,10 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
         low = (nearest(least(height, 127.0)) << 5) | nearest(share * (1.0 / BLOCK_UNIT))
         return ((float_bits(near) + 0x800) & -0x1000) | low
 
-    # One loop over the steps and the end of the search, because a loop's result is stored: XLA would otherwise work
-    # the whole table out again for every pixel that reads it. The carry is one array, so that a step is one kernel.
-    steps = config.wall_steps
+    # The carry is one array, so that a step is one kernel.
     bits = float_bits(jnp.full(q.shape, NEAREST_WALL, jnp.float32))
-    words = jax.lax.fori_loop(0, steps + 1, lambda k, bits: jax.lax.cond(k < steps, advance, finish, bits), bits)
+    bits = jax.lax.fori_loop(0, config.wall_steps, lambda _, bits: advance(bits), bits)
+    words = stored(scene, finish, bits)
     return jax.lax.bitcast_convert_type(words, jnp.uint32)
 
 

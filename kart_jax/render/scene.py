@@ -10,6 +10,8 @@ Cells of all circuits lie end to end without padding; 16 bytes per cell.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
@@ -249,3 +251,15 @@ def barrier(
     word = _read(scene, index + 3)
     gx, gy = _signed(word, 8, 8, SLOPE_UNIT), _signed(word, 8, 0, SLOPE_UNIT)
     return _signed(word, 16, 16, BARRIER_UNIT) + gx * dx + gy * dy, gx, gy
+
+
+def stored(scene: Scene, compute: Callable[[Any, chex.Array], Any], start: Any) -> Any:
+    """`compute(start, zero)`, worked out once and stored, as are the arrays that `compute` closes over.
+
+    XLA may work a value out again for every pixel or word that is made of it. What a loop takes in and gives out it
+    must store, unless it knows that the loop has one round: here the number of rounds is read from the scene. It
+    also moves out of the loop, and stores, whatever is the same in every round: `zero` () float32 is the number of
+    the round, 0, to be added to the few numbers on which all pixels depend.
+    """
+    rounds = (scene.first[0] >= 0).astype(jnp.int32)  # 1
+    return jax.lax.fori_loop(0, rounds, lambda k, value: compute(value, k.astype(jnp.float32)), start)

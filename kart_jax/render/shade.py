@@ -17,6 +17,7 @@ from kart_jax.render.arithmetic import (
     inverse_root,
     least,
     most,
+    reciprocal,
     share,
 )
 from kart_jax.render.camera import Camera
@@ -59,7 +60,11 @@ def mix(below: Colour, above: Colour, part: chex.Array) -> Colour:
 
 def blend(*layers: tuple[chex.Array, chex.Array]) -> Colour:
     """Sum of colours (3,) times their shares (...)."""
-    return tuple(sum(colour[k] * part for colour, part in layers) for k in range(3))
+    (colour, part), *others = layers
+    channels = tuple(c * part for c in split(colour))
+    for colour, part in others:
+        channels = tuple(below + c * part for below, c in zip(channels, split(colour), strict=True))
+    return channels
 
 
 def footprint(
@@ -69,7 +74,8 @@ def footprint(
 
     With d = F + j R + i D the ray of pixel (i, j), its point is p = h d / -d_z, and
 
-        dp/dj = h / d_z² ((F R_z - R F_z) + i (D R_z - R D_z)),    dp/di = h / d_z² ((F D_z - D F_z) - j (D R_z - R D_z)),
+        dp/dj = h / d_z² ((F R_z - R F_z) + i (D R_z - R D_z)),
+        dp/di = h / d_z² ((F D_z - D F_z) - j (D R_z - R D_z)),
 
     whose brackets are fixed for a kart. The length of a footprint along an axis is the root of the sum of squares.
     """
@@ -128,7 +134,7 @@ def ground_colour(
     speck = _grain(x + (camera.x - here.x), y + (camera.y - here.y), t * (1.0 / config.focal))
     speck = speck * (look.grain * least(-rays.slope, 1.0))
     distance = t * rays.ahead
-    return mix(tuple(c + speck for c in colour), split(look.sky_bottom), distance / (distance + HAZE))
+    return mix(tuple(c + speck for c in colour), split(look.sky_bottom), distance * reciprocal(distance + HAZE))
 
 
 def _grain(x: chex.Array, y: chex.Array, width: chex.Array) -> chex.Array:
@@ -174,7 +180,7 @@ def wall_over(
     body = (foot - cap) + FOOT_DEPTH * (ground_up - foot)
     second = body * raycast.block(word) + (cap - over)
     first = body - body * raycast.block(word)
-    clear = 1.0 - 1.0 / (1.0 + HAZE * near)
+    clear = HAZE * near * reciprocal(1.0 + HAZE * near)
     shown = ground_up - over
     wall = blend(
         (look.barrier_a, first * clear), (look.barrier_b, second * clear), (look.sky_bottom, shown * (1.0 - clear))

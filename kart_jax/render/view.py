@@ -1,20 +1,36 @@
 """The picture that one driver sees: a pure function from circuits and a pose to uint8 pixels."""
 
 import itertools
-from collections.abc import Callable
+import math
+from dataclasses import replace
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
 from kart_jax.render import camera as cameras
 from kart_jax.render import cockpit, raycast, shade
+from kart_jax.render.arithmetic import hashed, pack_rgb
 from kart_jax.render.camera import Camera
-from kart_jax.render.raycast import Wall
-from kart_jax.render.scene import Plane, Scene, ground, pack, plane
+from kart_jax.render.scene import Plane, Scene, pack, plane, stored
 from kart_jax.render.types import Appearance, Pose, ViewConfig
 from kart_jax.track.types import Tracks
+
+
+@struct.dataclass
+class Stage:
+    """All that one kart's picture is drawn from."""
+
+    scene: Scene
+    here: Plane
+    camera: Camera
+    look: Appearance
+    wall: chex.Array  # (A,) uint32, `raycast.find_wall`
+    kart: chex.Array | None  # (rows, width) uint32, `cockpit.paint`
+    noise: chex.Array  # (height * width,) grey levels
+    zero: chex.Array  # () float32, see `scene.stored`
 
 
 def render(
@@ -48,20 +64,30 @@ def render_packed(
     here = plane(scene, track)
     look = _lit(appearance)
     camera = cameras.place(camera_pose, look, config)
-    wall = raycast.find_wall(scene, here, camera, config)
-    bounds = sorted({0, config.sky_rows, config.cockpit_row, config.height})
+    pixels = jnp.arange(config.height * config.width, dtype=jnp.int32)
+    stage = Stage(
+        scene=scene,
+        here=here,
+        camera=camera,
+        look=look,
+        wall=raycast.find_wall(scene, here, camera, config),
+        kart=cockpit.paint(scene, camera_pose.steering_wheel, look, config) if config.cockpit else None,
+        noise=hashed(pixels, look.seed) * look.noise,
+        zero=jnp.zeros((), jnp.float32),
+    )
+    bounds = sorted({0, config.sky_rows, config.ground_row, config.cockpit_row, config.height})
+    # Several rows of the picture to a row of the frame: XLA makes faster loops of long rows.
+    fold = math.gcd(*bounds)
 
-    def painter(top: int, bottom: int) -> Callable[[chex.Array], chex.Array]:
-        def paint(frame: chex.Array) -> chex.Array:
-            return frame.at[top:bottom].set(_band(scene, here, camera, wall, camera_pose, look, config, top, bottom))
+    def paint(frame: chex.Array, zero: chex.Array) -> chex.Array:
+        moved = replace(stage, camera=jax.tree.map(lambda leaf: leaf + zero, camera), zero=zero)
+        for top, bottom in itertools.pairwise(bounds):
+            band = _band(moved, config, top, bottom).reshape(-1, fold * config.width)
+            frame = frame.at[top // fold : bottom // fold].set(band)
+        return frame
 
-        return paint
-
-    painters = [painter(top, bottom) for top, bottom in itertools.pairwise(bounds)]
-    # A loop over the bands, because a loop's result is stored: XLA would otherwise shade each pixel again for every
-    # word or channel that the caller makes of it.
-    frame = jnp.zeros((config.height, config.width), jnp.uint32)
-    return jax.lax.fori_loop(0, len(painters), lambda k, frame: jax.lax.switch(k, painters, frame), frame)
+    frame = stored(scene, paint, jnp.zeros((config.height // fold, fold * config.width), jnp.uint32))
+    return frame.reshape(config.height, config.width)
 
 
 def _lit(appearance: Appearance) -> Appearance:
@@ -69,29 +95,25 @@ def _lit(appearance: Appearance) -> Appearance:
     return jax.tree.map(lambda leaf: leaf * appearance.light if leaf.ndim else leaf, appearance)
 
 
-def _band(
-    scene: Scene,
-    here: Plane,
-    camera: Camera,
-    wall: Wall,
-    pose: Pose,
-    look: Appearance,
-    config: ViewConfig,
-    top: int,
-    bottom: int,
-) -> chex.Array:
-    """Rows `top` to `bottom` as packed words: only what can be seen there is computed."""
+def _band(stage: Stage, config: ViewConfig, top: int, bottom: int) -> chex.Array:
+    """Rows `top` to `bottom`, end to end, as packed words: only what can be seen there is computed."""
     pixel = np.arange(top * config.width, bottom * config.width, dtype=np.int32)
     i = jnp.asarray(pixel // config.width + (0.5 - 0.5 * config.height), jnp.float32)
     j = jnp.asarray(pixel % config.width + (0.5 - 0.5 * config.width), jnp.float32)
+    camera, look = stage.camera, stage.look
     rays = raycast.cast(camera, i, j)
     if bottom <= config.sky_rows:
         colour = shade.sky_colour(rays.slope, look)
     else:
-        floor = shade.ground_colour(rays, ground(scene, here, rays.x, rays.y), here, look)
-        colour = shade.backdrop(rays, wall, floor, look, camera.z, config)
-    if top >= config.cockpit_row:
-        colour = cockpit.draw(colour, i, j, pose.steering_wheel, look, config)
-    speck = shade.hashed(jnp.asarray(pixel), look.seed) * look.noise
-    red, green, blue = (jnp.clip(c + (speck + 0.5), 0.0, 255.0).astype(jnp.uint32) for c in colour)
-    return (red | (green << 8) | (blue << 16)).reshape(bottom - top, config.width)
+        word = raycast.read(stage.wall, raycast.direction_index(rays.q, config))
+        colour = shade.split(look.sky_bottom)
+        if top >= config.ground_row:
+            colour = shade.ground_colour(stage.scene, stage.here, camera, rays, look, config)
+        if top < config.cockpit_row:
+            colour = shade.sky_over(colour, rays, word, look, config)
+        colour = shade.wall_over(colour, rays, word, look, camera.z, config)
+    if stage.kart is not None and top >= config.cockpit_row:
+        drawn = jax.lax.bitcast_convert_type(stage.kart.reshape(-1), jnp.int32) + stage.zero.astype(jnp.int32)
+        colour = cockpit.over(colour, drawn[(top - config.cockpit_row) * config.width :])
+    noise = stage.noise[pixel[0] : pixel[-1] + 1]
+    return pack_rgb(*(c + noise for c in colour))

@@ -8,8 +8,11 @@ and moved there when complete: a reader never meets half a file.
 
 import csv
 import io
+import math
 import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +21,7 @@ from kart_jax.files import replacing
 from kart_jax.telemetry.channels import BY_NAME, CHANNELS
 from kart_jax.telemetry.log import Log
 
+LARGEST = 3.4028235e38  # the largest float32
 MOST_BYTES = 2_000_000_000  # more does not fit a laptop's memory once parsed
 
 
@@ -44,6 +48,14 @@ def read_csv(path: str | Path) -> Log:
         InputError: one sentence with file, line and value.
     """
     rows = csv.reader(io.StringIO(_text(Path(path))))
+    try:
+        return _parse_table(path, rows)
+    except csv.Error as error:
+        raise InputError(f"{path}: line {rows.line_num} is not CSV ({error}); record the file anew") from None
+
+
+def _parse_table(path: str | Path, rows: Any) -> Log:
+    """The log of a CSV reader's rows."""
     names = tuple(name.strip() for name in next(rows, []))
     if not names or any(not name or _is_number(name) for name in names):
         raise InputError(f"{path}: line 1 is not a header; it must name the channels, as in step,time,speed")
@@ -83,11 +95,12 @@ def _parse(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) 
     values = []
     for name, cell in zip(names, row, strict=True):
         try:
-            values.append(float(cell) if cell.strip() else float("nan"))
-        except ValueError as error:
-            raise InputError(
-                f"{path}: line {line}: {name} is {cell.strip()[:40]!r}; write a number or leave it empty"
-            ) from error
+            value = float(cell) if cell.strip() else float("nan")
+        except ValueError:
+            value = math.inf
+        if abs(value) > LARGEST:
+            raise InputError(f"{path}: line {line}: {name} is {cell.strip()[:40]!r}; write a number or leave it empty")
+        values.append(value)
     return values
 
 
@@ -112,12 +125,12 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
         raise InputError(f"{path}: no such file; give the path of a telemetry npz")
     try:
         with np.load(path, allow_pickle=False) as data:
-            values, names = data["values"], tuple(str(name) for name in data["names"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            values, names = data["values"].astype(np.float32), tuple(str(name) for name in data["names"])
+    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: is not a telemetry npz with the arrays values and names; record it anew") from error
-    if values.ndim != 3 or values.shape[2] != len(names):
+    if values.ndim != 3 or values.shape[2] != len(names) or 0 in values.shape:
         raise InputError(f"{path}: values has the shape {values.shape}; it must be (steps, karts, {len(names)})")
-    return values.astype(np.float32), names
+    return values, names
 
 
 def read(path: str | Path, kart: int = 0) -> Log:
@@ -126,7 +139,7 @@ def read(path: str | Path, kart: int = 0) -> Log:
     Raises:
         InputError: one sentence.
     """
-    if Path(path).suffix != ".npz":
+    if Path(path).suffix.lower() != ".npz":
         return read_csv(path)
     values, names = read_npz(path)
     if not 0 <= kart < values.shape[1]:

@@ -1,8 +1,12 @@
-"""Load circuits by name or file: shipped tracks, pictures, centre-line CSVs, lists of them."""
+"""Load circuits by name or file: shipped tracks, pictures, centre-line CSVs, generated ones, lists of them.
+
+`generated:7` is the kart circuit that `generate` draws from seed 7, `generated:0-63` the 64 of the seeds 0 to 63.
+"""
 
 import dataclasses
 import difflib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -10,13 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from kart_jax.errors import InputError
-from kart_jax.track import cache, checkpoints, field, image, importers, marks, trace
+from kart_jax.track import cache, checkpoints, field, generate, image, importers, marks, trace
 from kart_jax.track.line import Line
 from kart_jax.track.stack import stack
 from kart_jax.track.types import Tracks
 
 SUFFIXES = (".png", ".csv")
 LARGEST_FILE = 64_000_000  # bytes
+GENERATED = re.compile(r"generated:(\d{1,9})(?:-(\d{1,9}))?")
+MOST_GENERATED = 100_000  # circuits of one range
 
 Source = str | os.PathLike[str] | Line
 
@@ -76,12 +82,35 @@ def find(source: str | os.PathLike[str]) -> Path:
     raise InputError(f'track is "{os.fspath(source)}", which does not exist; known are {", ".join(known)}: {hint}')
 
 
-def circuit(source: Source) -> Circuit:
-    """One circuit on the host: centre line, gates and sectors of a name, file or `Line`.
+def seeds(source: Source) -> range | None:
+    """The seeds that a source like "generated:0-63" names; None for every other kind of source.
 
     Raises:
-        InputError: the track is unknown, or its file or entry is bad.
+        InputError: the range is empty, too long or no range at all.
     """
+    if not isinstance(source, str) or not source.startswith("generated:"):
+        return None
+    match = GENERATED.fullmatch(source)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+    if not first <= last < first + MOST_GENERATED:
+        raise InputError(
+            f'track is "{source}"; write generated:SEED or generated:FIRST-LAST with at most {MOST_GENERATED} seeds'
+        )
+    return range(first, last + 1)
+
+
+def circuit(source: Source) -> Circuit:
+    """One circuit on the host: centre line, gates and sectors of a name, file, generator's seed or `Line`.
+
+    Raises:
+        InputError: the track is unknown, its file or entry is bad, or the source names several.
+    """
+    if (chosen := seeds(source)) is not None:
+        if len(chosen) > 1:
+            raise InputError(
+                f'track is "{source}", which names {len(chosen)} circuits; choose one: generated:{chosen[0]}'
+            )
+        return _circuit(str(source), _generated(chosen[0]))
     if isinstance(source, Line):
         return Circuit("line", source, field.default_gates(source), field.default_sectors(source))
     path = find(source)
@@ -93,21 +122,35 @@ def load(source: Source | Sequence[Source]) -> Tracks:
 
     Args:
         source: a shipped name ("circuit" or "circuit.png"), the path of a PNG with its entry in the
-            checkpoints.json beside it, the path of a centre-line CSV, a `Line`, or a sequence of those.
+            checkpoints.json beside it, the path of a centre-line CSV, generator's seeds ("generated:0-63"), a `Line`,
+            or a sequence of those.
 
     Raises:
         InputError: a track is unknown, or its file or entry is bad.
     """
     if isinstance(source, str | os.PathLike | Line):
-        return _tracks(source)
-    return stack([_tracks(one) for one in source])
+        source = [source]
+    circuits = [one for each in source for one in _tracks(each)]
+    return circuits[0] if len(circuits) == 1 else stack(circuits)
 
 
-def _tracks(source: Source) -> Tracks:
-    """Device arrays (T = 1) of one circuit."""
+def _tracks(source: Source) -> Iterator[Tracks]:
+    """Device arrays (T = 1) of each circuit that a source names."""
     if isinstance(source, Line):
-        return field.build(source)
-    arrays = _arrays(find(source))
+        yield field.build(source)
+    elif (chosen := seeds(source)) is not None:
+        yield from (_on_device(_generated(seed)) for seed in chosen)
+    else:
+        yield _on_device(_arrays(find(source)))
+
+
+def _generated(seed: int) -> cache.Arrays:
+    """The arrays of the generator's circuit of one seed, by way of the cache."""
+    return cache.fetch(f"generated:{seed}".encode(), lambda: _derive(generate.generate(seed), None, None))
+
+
+def _on_device(arrays: cache.Arrays) -> Tracks:
+    """The device side of the cached arrays."""
     parts = {name: jnp.asarray(arrays[f"tracks.{name}"]) for name in _fields(Tracks) if name != "cell_size"}
     return Tracks(cell_size=field.CELL, **parts)
 

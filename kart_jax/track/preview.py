@@ -45,8 +45,9 @@ def write(circuit: Circuit, path: str | os.PathLike[str]) -> Path:
 def draw(circuit: Circuit) -> Figure:
     """The preview as a figure; nothing global is touched."""
     line = circuit.line
-    figure = Figure(figsize=(11, 11), layout="constrained")
-    plan, profile = figure.subplots(2, 1, height_ratios=(3.2, 1))
+    tall = float(np.clip(9.5 * np.ptp(line.y) / np.ptp(line.x), 4.0, 10.0)) + 1.0  # inches of the map
+    figure = Figure(figsize=(11, tall + 3.0), layout="constrained")
+    plan, profile = figure.subplots(2, 1, height_ratios=(tall, 2.5))
     rows = field.sample_rows(line, field.rubbered_line(line), field.Asphalt(line))
     _draw_ground(plan, line, rows)
     _draw_line(figure, plan, line)
@@ -54,7 +55,9 @@ def draw(circuit: Circuit) -> Figure:
     plan.set_aspect("equal")
     plan.set_xlabel("x in m")
     plan.set_ylabel("y in m")
-    plan.legend(loc="best", fontsize=8, facecolor="#a9adb3")
+    figure.legend(
+        *plan.get_legend_handles_labels(), loc="outside upper center", ncols=7, fontsize=8, facecolor="#a9adb3"
+    )
     full = line.half_left + line.half_right
     plan.set_title(
         f"{circuit.name}: {line.length:.0f} m, {full.min():.1f} to {full.max():.1f} m wide, "

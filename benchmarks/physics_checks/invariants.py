@@ -1,0 +1,86 @@
+"""Rows 13, 14 and 30: mirror symmetry, energy, agreement of the channels."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kart_jax.physics import drivetrain
+from kart_jax.physics.params import KartParams, preset
+
+from .check import Check, near
+from .drive import DT, STEPS, drive
+
+
+def weave(dt: float, speed: float = 14.0) -> dict[str, np.ndarray]:
+    """A smooth ten-second piece of driving as functions of time: a slalom with throttle and brake."""
+    t = np.arange(STEPS)[:, None] * dt
+    return {
+        "steering": 0.15 * np.sin(1.3 * t),
+        "throttle": 0.5 + 0.5 * np.sin(0.9 * t),
+        "brake": 0.25 * np.maximum(np.sin(0.9 * t + 2.0), 0.0) ** 2,
+        "speed": speed * np.ones_like(t),
+    }
+
+
+def invariants() -> list[Check]:
+    """Rows 13, 14 and 30: mirror symmetry, energy, agreement of the channels."""
+    sr = preset("senior_max")
+    plan = weave(DT)
+    both = plan["steering"] * np.array([1.0, -1.0, 1.0, 0.0])
+    pedal = np.array([1.0, 1.0, 0.0, 1.0])
+    free = sr.replace(clutch_torque=0.0)
+    states, _ = drive([sr, sr, free, sr], [14.0, 14.0, 25.0, 5.0], steering=both, throttle=plan["throttle"] * pedal,
+                      brake=plan["brake"] * pedal * np.array([1.0, 1.0, 0.0, 0.0]))  # fmt: skip
+    end = 2000  # 10 s
+    gap = max(
+        np.max(np.abs(states.x[:end, 0] - states.x[:end, 1])),
+        np.max(np.abs(states.y[:end, 0] + states.y[:end, 1])),
+        np.max(np.abs(states.yaw[:end, 0] + states.yaw[:end, 1])),
+    )
+    energy = kinetic(states, sr)[:, 2]
+    gain = np.max(np.diff(energy)) / energy[0]
+    vx, vy, r, ax, ay = (np.asarray(v)[:end, 0] for v in
+                         (states.vx, states.vy, states.yaw_rate, states.accel_x, states.accel_y))  # fmt: skip
+    yaw = states.yaw[:end, 0]
+    heading = 0.5 * (yaw[1:] + yaw[:-1])  # a specific force belongs to the middle of the step that led to its sample
+    world = np.exp(1j * heading) * (ax + 1j * ay)[1:]
+    velocity = np.exp(1j * yaw) * (vx + 1j * vy)
+    drift = np.abs(velocity[0] + DT * np.cumsum(world) - velocity[1:]) / np.abs(velocity).max()
+    place = (states.x + 1j * states.y)[:end, 0]
+    path = np.sum(np.abs(np.diff(place)))
+    miss = abs(place[0] + DT * np.sum(0.5 * (velocity[1:] + velocity[:-1])) - place[-1]) / path
+    turn = 0.25 * (vx[1:] + vx[:-1]) * (r[1:] + r[:-1])
+    lateral = np.max(np.abs(ay[1:] - turn - np.diff(vy) / DT)) / np.max(np.abs(ay))
+    return [
+        Check(13, "mirrored run, largest gap over 10 s, m or rad", float(gap), 0.0, 1e-6),
+        Check(14, "coasting slalom, largest energy gain in a step / energy", float(gain), -1.0, 0.0),
+        near(14, "(engine work - dissipation) / energy gained", balance(states, sr, 3), 1.0, 0.005),
+        Check(30, "velocity from integrated accelerations, worst error", float(drift.max()), 0.0, 0.002),
+        Check(30, "path from integrated velocity, error / length", float(miss), 0.0, 0.002),
+        Check(30, "lateral g against v yaw_rate + dv_y/dt, worst error / peak", float(lateral), 0.0, 0.002),
+    ]
+
+
+def kinetic(states, k: KartParams) -> np.ndarray:
+    """Kinetic energy (J) of kart, wheels and engine (STEPS, lanes)."""
+    body = k.mass * (states.vx**2 + states.vy**2) + k.yaw_inertia * states.yaw_rate**2
+    spin = k.axle_inertia * states.axle_speed**2 + k.front_inertia * np.sum(states.front_speed**2, -1)
+    return np.asarray(0.5 * (body + spin + k.engine_inertia * states.engine_speed**2))
+
+
+def balance(states, k: KartParams, lane: int) -> float:
+    """(engine work - dissipation) / energy gained in a straight run: first law over 10 s, trapezoids of power."""
+    s = jax.tree.map(lambda v: v[:2000, lane], states)
+    uncut = jnp.zeros(2000)
+    torque, slope = jax.vmap(drivetrain.engine_torque, (0, 0, 0, None))(s.throttle, s.engine_speed, uncut, k)
+    engine = np.asarray((torque - slope * s.engine_speed) * s.engine_speed)
+    turn = jnp.asarray(s.engine_speed - k.gear_ratio[0] * s.axle_speed)
+    clutch = jax.vmap(lambda e, a: drivetrain.clutch_slope(e, a, k.gear_ratio[0], k))(s.engine_speed, s.axle_speed)
+    rear = s.tyre_force[:, 2:, 0].sum(-1) * (k.rear_tyre.radius * s.axle_speed - s.vx)
+    front = (s.tyre_force[:, :2, 0] * (k.front_tyre.radius * s.front_speed - s.vx[:, None])).sum(-1)
+    air = 0.5 * k.air_density * k.drag_area * s.vx**3
+    roll = k.rolling_asphalt * k.mass * k.gravity * s.vx
+    power = engine - np.asarray(clutch * turn**2 + rear + front + air + roll)
+    work = np.sum(0.5 * (power[1:] + power[:-1])) * DT
+    energy = kinetic(states, k)[:2000, lane]
+    return float(work / (energy[-1] - energy[0]))

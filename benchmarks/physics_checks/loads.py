@@ -1,0 +1,72 @@
+"""Rows 1, 2 and 11: wheel loads at rest, their transfer, the lift of the inside rear wheel."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from kart_jax.physics import load, steering
+from kart_jax.physics.params import KartParams, preset
+
+from .check import Check, near
+from .drive import G
+
+
+def statics() -> list[Check]:
+    """Rows 1 and 2: loads at rest, load transfer."""
+    k = preset("senior_max")
+    w = float(k.mass * k.gravity)
+    straight = jnp.zeros(())
+    at = lambda ax, ay: np.array(load.wheel_loads(jnp.asarray(ax), jnp.asarray(ay), straight, straight, k))  # noqa: E731
+    rest, slow, turn, hard = at(0.0, 0.0), at(-5.0, 0.0), at(0.0, 8.0), at(-6.0, 20.0)
+    moment = 0.5 * (k.front_track * (turn[1] - turn[0]) + k.rear_track * (turn[3] - turn[2]))
+    share = load.roll_split(jnp.asarray(8.0), jnp.asarray(0.0), k) / (k.mass * 8.0 * k.cog_height)
+    return [
+        near(1, "sum of wheel loads / mg, at rest", rest.sum() / w, 1.0, 1e-6),
+        near(1, "sum of wheel loads / mg, inside rear lifted under braking", hard.sum() / w, 1.0, 1e-6),
+        near(1, "front share", rest[:2].sum() / w, 0.43, 1e-6),
+        near(2, "longitudinal transfer / (m a h / L)", (slow[:2].sum() - rest[:2].sum())
+             / float(k.mass * 5.0 * k.cog_height / k.wheelbase), 1.0, 1e-4),
+        near(2, "roll moment of the wheel loads / (m a h)", moment / float(k.mass * 8.0 * k.cog_height), 1.0, 1e-4),
+        near(2, "front wheels' part of it / q_f", 0.5 * float(k.front_track) * (turn[1] - turn[0])
+             / float(share * k.mass * 8.0 * k.cog_height), 1.0, 1e-4),
+    ]  # fmt: skip
+
+
+def lift_threshold(kart: KartParams, angle: float) -> tuple[float, float]:
+    """Lateral acceleration (m/s²) at which the inside rear leaves the ground, found and by formula.
+
+    Formula: a = (W_r / 2 - dF_jack) t_r / (q_r m h). The clamp's softness leaves 1.25 % of the axle load exactly there.
+    """
+    left, right = steering.wheel_angles(jnp.asarray(angle), kart)
+    sweep = jnp.linspace(0.0, 60.0, 60001)
+    inside = jax.vmap(lambda a: load.wheel_loads(jnp.asarray(0.0), a, left, right, kart)[2])(sweep)
+    rear = (1.0 - kart.front_share) * kart.mass * kart.gravity
+    found = sweep[jnp.argmax(inside <= 0.125 * load.SOFTNESS * rear)]
+    twist = load.jacking(left, right, kart)
+    unit = kart.mass * kart.cog_height
+    q_rear = 1.0 - load.roll_split(jnp.asarray(1.0), jnp.asarray(0.0), kart) / unit
+    jack = -load.roll_split(jnp.asarray(0.0), twist, kart) / kart.rear_track
+    return float(found), float((rear / 2 - jack) * kart.rear_track / (q_rear * unit))
+
+
+def lifts() -> list[Check]:
+    """Row 11: where the inside rear lifts, and how set-up moves it."""
+    k, lock = preset("senior_max"), math.radians(14.0)
+    found, formula = lift_threshold(k, lock)
+    fast = lift_threshold(k, math.radians(4.0))[0]
+    moved = {
+        "more caster": k.replace(caster=k.caster + 0.05),
+        "higher centre of gravity": k.replace(cog_height=k.cog_height + 0.02),
+        # Wheels moved out on the stub axles: track and scrub radius grow together.
+        "wider front": k.replace(front_track=k.front_track + 0.04, scrub_radius=k.scrub_radius + 0.02),
+        "narrower rear": k.replace(rear_track=k.rear_track - 0.04),
+    }
+    return [
+        near(11, "inside-rear lift at 14° / formula", found / formula, 1.0, 0.05),
+        Check(11, "inside-rear lift at 14°, g", found / G, 1.3, 1.9),
+        Check(11, "inside-rear lift at 4°, g", fast / G, 1.0, 9.0),
+        *(Check(11, f"lift at 14°, {n} / as set up", lift_threshold(p, lock)[0] / found, 0.5, 0.999)
+          for n, p in moved.items()),
+    ]  # fmt: skip
