@@ -78,8 +78,8 @@ def lift_off() -> list[Check]:
     """Row 12: at the same place of the same arc, a coasting kart needs less steering than one under full throttle.
 
     One kart accelerates through 0.8 g on a constant radius, the other coasts down through it. Their angles beyond
-    L yaw_rate / v are compared there: lifting off moves load to the front and off the inside rear, so that the front
-    gains cornering force while the axle's anti-yaw moment falls.
+    L yaw_rate / v are compared there: lifting off moves load to the front, whose tyres need less slip then. The axle's
+    anti-yaw moment grows meanwhile, as its tyres are rid of the drive force, which keeps the effect small.
     """
     k = preset("senior_max")
     radius = np.array([8.0, 8.0, 15.0, 15.0])

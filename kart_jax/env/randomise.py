@@ -81,7 +81,7 @@ def randomise(key: chex.PRNGKey, params: EnvParams, spread: chex.Numeric = 1.0) 
 
 def safe_speed(tracks: Tracks, track: chex.Array, s: chex.Array, options: StartRange) -> chex.Array:
     """Highest start speed at arc lengths `s` (K,): sqrt(lateral / |k| + 2 braking d) over the bends d m ahead, m/s."""
-    way = jnp.asarray(LOOK_AHEAD)
+    way = jnp.asarray(LOOK_AHEAD)[None, :]
     bend = jnp.abs(_column(tracks, track, s[:, None] + way, Column.CURVATURE))
     limit = options.lateral / jnp.maximum(bend, 1e-4) + 2.0 * options.braking * way
     return jnp.minimum(options.speed, jnp.sqrt(jnp.min(limit, axis=-1)))
