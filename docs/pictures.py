@@ -1,0 +1,86 @@
+"""Make the pictures of the README from a finished run: `python docs/pictures.py runs/circuit-1`.
+
+Views of a shipped track, the preview of a track, the learning curve of the run and the film of its driver.
+"""
+
+import argparse
+import csv
+import math
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+from kart_jax.cli.play import PlayConfig, play
+from kart_jax.render.scene import pack
+from kart_jax.render.types import Pose, ViewConfig, default_appearance
+from kart_jax.render.view import render
+from kart_jax.track import load, preview, query
+
+IMAGES = Path(__file__).parent / "images"
+TRACK = "windmill_park"
+# name -> mark, metres before it, offset to the left in m, steering wheel in rad
+VIEWS = {
+    "view_start": ("start line", 14.0, 1.0, 0.0),
+    "view_hairpin": ("tightest bend", 24.0, -2.0, 0.0),
+    "view_kerb": ("tightest bend", 15.0, 2.6, 0.25),
+}
+
+
+def draw_views() -> None:
+    """Three views at 640x360."""
+    tracks = load.load(TRACK)
+    scene, look, config = pack(tracks), default_appearance(), ViewConfig(height=360, width=640)
+    draw = jax.jit(lambda pose: render(scene, jnp.int32(0), pose, look, config))
+    line = load.circuit(TRACK).line
+    tightest = int(np.argmax(np.abs(line.curvature)))
+    side = float(np.sign(line.curvature[tightest]))  # bends to the right are shown with everything mirrored
+    marks = {"start line": 0.0, "tightest bend": tightest * line.spacing}
+    for name, (mark, before, offset, wheel) in VIEWS.items():
+        s, n = jnp.float32(marks[mark] - before), jnp.float32(side * offset)
+        x, y, heading = query.pose_at(tracks, jnp.int32(0), s, n)
+        level = jnp.zeros(())
+        picture = draw(Pose(x=x, y=y, yaw=heading, roll=level, pitch=level, steering_wheel=jnp.float32(side * wheel)))
+        Image.fromarray(np.asarray(picture)).save(IMAGES / f"{name}.png", optimize=True)
+
+
+def draw_learning_curve(run: Path) -> None:
+    """Return, and best and mean lap time, against steps and minutes."""
+    with (run / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+
+    def column(name: str) -> np.ndarray:
+        return np.array([float(row[name] or math.nan) for row in rows])
+
+    steps, minutes = column("step") / 1000, column("train/seconds") / 60
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot(steps, column("rollout/ep_rew_mean"))
+    left.set(xlabel="1,000 environment steps", ylabel="mean return of the last episodes")
+    right.plot(minutes, column("rollout/lap_time_mean"), ".", label="mean clean lap of the update")
+    right.plot(minutes, np.fmin.accumulate(column("rollout/lap_time_best")), label="best so far")
+    right.set(xlabel="minutes", ylabel="lap time in s")
+    right.legend()
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+    FigureCanvasAgg(figure).print_figure(IMAGES / "learning_curve.png", dpi=100)
+
+
+def main() -> None:
+    """Make all pictures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("run", type=Path, help="folder of a finished run")
+    run = parser.parse_args().run
+    IMAGES.mkdir(exist_ok=True)
+    draw_views()
+    preview.write(load.circuit(TRACK), IMAGES / "preview.png")
+    draw_learning_curve(run)
+    play(PlayConfig(run=str(run), laps=1, gif=str(IMAGES / "trained.gif"), no_video=True))
+
+
+if __name__ == "__main__":
+    main()
