@@ -1,6 +1,6 @@
 """Make the pictures of the README from a finished run: `python docs/pictures.py runs/circuit-1`.
 
-Views of a shipped track, the preview of a track, the learning curve of the run and the film of its driver.
+Views of a shipped track, the preview of a track, and the learning curve of the run.
 """
 
 import argparse
@@ -15,7 +15,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from kart_jax.cli.play import PlayConfig, play
 from kart_jax.render.scene import pack
 from kart_jax.render.types import Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
@@ -79,7 +78,6 @@ def main() -> None:
     draw_views()
     preview.write(load.circuit(TRACK), IMAGES / "preview.png")
     draw_learning_curve(run)
-    play(PlayConfig(run=str(run), laps=1, gif=str(IMAGES / "trained.gif"), no_video=True))
 
 
 if __name__ == "__main__":

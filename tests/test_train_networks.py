@@ -76,7 +76,8 @@ def test_whole_network_agrees_in_both_forms_with_gradients():
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     pairs = zip(jax.tree.leaves(found_gradient), jax.tree.leaves(expected_gradient), strict=True)
     for a, b in pairs:
-        np.testing.assert_allclose(a, b, atol=1e-5 * float(jnp.max(jnp.abs(b)) + 1e-3))
+        # float32 sums of up to 10^5 terms in another order; a wrong patch would be off by the size of the gradient.
+        np.testing.assert_allclose(a, b, atol=1e-4 * float(jnp.max(jnp.abs(b)) + 1e-3))
 
 
 def test_bytes_are_scaled_to_one_inside_the_first_layer():

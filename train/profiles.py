@@ -33,7 +33,7 @@ class Machine:
 
 # (on a CPU, telemetry only) -> defaults
 MACHINES: dict[tuple[bool, bool], Machine] = {
-    (True, False): Machine(400_000, 1, 16, 128, 4, 256, 1),
+    (True, False): Machine(600_000, 1, 16, 128, 4, 256, 1),
     (True, True): Machine(400_000, 1, 16, 128, 6, 512, 4),
     (False, False): Machine(50_000_000, 4, 2048, 64, 2, 8192, 4),
     (False, True): Machine(100_000_000, 1, 2048, 64, 2, 8192, 16),
