@@ -20,8 +20,8 @@ from kart_jax.track.types import Column
 CONFIG = ViewConfig(height=44, width=44, sky=math.pi / 2, ground=math.pi / 2, cockpit=False)
 SUB = 3  # samples per pixel side
 NEAR = 20.0  # grey levels that count as equal
-# Set after the first results (worst pose 2.31 and 95.6 %). What remains is concentrated in a few rows around the horizon,
-# where barrier blocks are smaller than a pixel; that these blocks are the cause has not been isolated.
+# Set after the first results (worst pose 2.31 and 95.6 %). What remains is concentrated in a few rows around the
+# horizon, where barrier blocks are smaller than a pixel; that these blocks are the cause has not been isolated.
 MEAN = 2.5  # grey levels
 SHARE = 0.95
 LOOK = default_appearance().replace(grain=jnp.float32(0.0))
