@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from kart_jax.env.batch import reset_batch, step_batch
+    from kart_jax.env.batch import kart_mesh, reset_batch, step_batch
     from kart_jax.env.config import EnvConfig
     from kart_jax.env.core import KartEnv
     from kart_jax.env.make import make
@@ -28,6 +28,7 @@ _HOMES = {
     "EnvState": "env.types",
     "StepInfo": "env.types",
     "Cause": "env.types",
+    "kart_mesh": "env.batch",
     "reset_batch": "env.batch",
     "step_batch": "env.batch",
 }
@@ -40,6 +41,7 @@ __all__ = [
     "InputError",
     "KartEnv",
     "StepInfo",
+    "kart_mesh",
     "make",
     "reset_batch",
     "step_batch",

@@ -1,4 +1,4 @@
-"""What all tests share: the CPU as platform, a compilation cache, a small circuit."""
+"""What all tests share: the CPU as platform, in two devices, a compilation cache, a small circuit."""
 
 import os
 from pathlib import Path
@@ -14,6 +14,7 @@ import pytest
 CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
 jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
+jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
@@ -53,6 +54,15 @@ def oval_point(s: float, straight: float = 120.0, radius: float = 25.0) -> tuple
         return straight / 2 - (s - straight - bend), 2 * radius
     angle = (s - 2 * straight - bend) / radius
     return -straight / 2 - radius * np.sin(angle), radius * (1 + np.cos(angle))
+
+
+def oval_csv(path: Path, straight: float = 120.0, radius: float = 25.0) -> Path:
+    """Write the oval as a centre-line CSV with half-widths of 4 m; returns the path."""
+    length = 2 * straight + 2 * np.pi * radius
+    points = [oval_point(s, straight, radius) for s in np.arange(0.0, length, 2.0)]
+    rows = "\n".join(f"{x:.4f},{y:.4f},4.0,4.0" for x, y in points)
+    path.write_text(f"# x_m,y_m,w_tr_right_m,w_tr_left_m\n{rows}\n")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -84,8 +84,8 @@ def timers(off_track=0.0, stuck=0.0, wrong_way=0.0):
     ("given", "finite", "time", "cause"),
     [
         ({}, True, 1.0, Cause.NONE),
-        ({"off_track": 3.0}, True, 1.0, Cause.OFF_TRACK),
-        ({"off_track": 2.9}, True, 1.0, Cause.NONE),
+        ({"off_track": 1.0}, True, 1.0, Cause.OFF_TRACK),
+        ({"off_track": 0.9}, True, 1.0, Cause.NONE),
         ({"stuck": 4.0}, True, 1.0, Cause.STUCK),
         ({"wrong_way": 2.0}, True, 1.0, Cause.WRONG_WAY),
         ({}, False, 1.0, Cause.NON_FINITE),

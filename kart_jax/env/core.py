@@ -119,7 +119,7 @@ class KartEnv:
         pixels = (config.height, config.width, frames.word_count(config.frame_stack))
         state = EnvState(
             race=randomise.start(key, self.tracks, params, config.karts),
-            frames=jnp.zeros(pixels, jnp.uint32) if config.vision else None,
+            frames=jnp.zeros(pixels, jnp.uint32) if config.vision and config.frame_stack > 1 else None,
             timers=terminate.start(),
             action=jnp.zeros(2),
             step=jnp.zeros((), jnp.int32),
@@ -184,11 +184,13 @@ class KartEnv:
         kart = _only_kart(race.karts)
         scene = observe.Scene(kart, params.kart, _only_kart(race.place), self.tracks, race.track)
         observation = {"telemetry": observe.telemetry(scene)}
-        if self.scene is not None and state.frames is not None:
+        if self.scene is not None:
             eye = observe.pose(kart, params.kart)
             picture = view.render_packed(self.scene, race.track, eye, params.appearance, self.view_config)
-            stack = frames.push(state.frames, picture, fresh, config.frame_stack)
-            state = replace(state, frames=stack)
+            stack = picture[..., None]
+            if state.frames is not None:
+                stack = frames.push(state.frames, picture, fresh, config.frame_stack)
+                state = replace(state, frames=stack)
             observation["vision"] = frames.unpack(stack, config.frame_stack)
         return observation, state
 

@@ -5,6 +5,7 @@ import chex
 from flax import struct
 
 from kart_jax.physics.params import KartParams
+from kart_jax.race.step import TRACK_LIMIT
 from kart_jax.render.types import Appearance
 
 
@@ -12,8 +13,8 @@ from kart_jax.render.types import Appearance
 class Limits:
     """When a kart is off the track, and when an episode ends."""
 
-    track_limit: chex.Numeric = 0.15  # m, innermost wheel past the asphalt edge at most: on the white line
-    off_track_time: chex.Numeric = 3.0  # s without a wheel on the track
+    track_limit: chex.Numeric = TRACK_LIMIT  # m, innermost wheel past the asphalt edge at most: on the white line
+    off_track_time: chex.Numeric = 1.0  # s without a wheel on the track
     stuck_speed: chex.Numeric = 1.0  # m/s
     stuck_time: chex.Numeric = 4.0  # s below it
     wrong_way_speed: chex.Numeric = 1.0  # m/s against the driving direction
@@ -40,7 +41,7 @@ class RewardWeights:
 
     progress: chex.Numeric = 5000.0  # per lap length driven forward on the track
     lap: chex.Numeric = 100.0  # per valid lap
-    off_track: chex.Numeric = -75.0  # per second with all wheels off
+    off_track: chex.Numeric = -150.0  # per second with all wheels off
     wall: chex.Numeric = -100.0  # per second in contact
     slip: chex.Numeric = -2.0  # per rad of drift angle and second
     steering_rate: chex.Numeric = -0.05  # per unit of steering action changed

@@ -33,7 +33,7 @@ class EnvState:
     """One environment: a race with one kart, its recent pictures and the bookkeeping of the episode."""
 
     race: RaceState
-    frames: chex.Array | None  # (H, W, words) uint32, see `frames`; None without vision
+    frames: chex.Array | None  # (H, W, words) uint32, see `frames`; None unless pictures are stacked
     timers: Timers
     action: chex.Array  # (2,) last action, clipped
     step: chex.Array  # () int32, control steps of this episode

@@ -97,8 +97,9 @@ def paint(scene: Scene, wheel: chex.Array, look: Appearance, config: ViewConfig)
 
     turned = [jnp.cos(wheel), jnp.sin(wheel), jnp.cos(TYRE_RATIO * wheel), jnp.sin(TYRE_RATIO * wheel)]
 
-    def move(words: chex.Array, zero: chex.Array) -> chex.Array:
-        for corners, part, angle in _moving([value + zero for value in turned]):
+    def move() -> chex.Array:
+        words = still.packed()
+        for corners, part, angle in _moving(turned):
             box = _box(corners, config)
             if box[0] < box[1] and box[2] < box[3]:
                 rows, columns = slice(*box[:2]), slice(*box[2:])
@@ -107,7 +108,7 @@ def paint(scene: Scene, wheel: chex.Array, look: Appearance, config: ViewConfig)
                 words = jax.lax.dynamic_update_slice(words, moved.packed(), (box[0], box[2]))
         return words
 
-    return stored(scene, move, still.packed())
+    return stored(scene, move)
 
 
 def _moving(turned: list) -> list[tuple[np.ndarray, Callable, tuple]]:

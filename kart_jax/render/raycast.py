@@ -14,7 +14,7 @@ from flax import struct
 
 from kart_jax.render.arithmetic import float_bits, from_bits, least, most, nearest, reciprocal
 from kart_jax.render.camera import Camera
-from kart_jax.render.scene import Plane, Scene, barrier, ground, stored
+from kart_jax.render.scene import Plane, Scene, barrier, first_word, ground, stored
 from kart_jax.render.types import ViewConfig
 
 FARTHEST = 2000.0  # m along a ray; the ground beyond is the horizon
@@ -59,6 +59,12 @@ def cast(camera: Camera, i: chex.Array, j: chex.Array) -> Rays:
     )
 
 
+def ground_point(camera: Camera, rays: Rays) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Where rays meet the ground: ray lengths (P,) and the offset x, y (P,) m from under the camera, world axes."""
+    t = camera.z * rays.fall
+    return t, affine(camera.east, rays.i, rays.j) * t, affine(camera.north, rays.i, rays.j) * t
+
+
 def directions(config: ViewConfig) -> np.ndarray:
     """The (A,) directions q in which the barrier is searched, one per column and some beyond both sides."""
     count = config.wall_rays
@@ -98,11 +104,12 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
         shortest = jnp.where(b > 0.02, SHORTEST_STRIDE[0] + SHORTEST_STRIDE[1] * x, stride)
         return float_bits(least(most(x + most(stride, shortest), NEAREST_WALL), FARTHEST))
 
-    def finish(bits: chex.Array, zero: chex.Array) -> chex.Array:
-        x = from_bits(bits) + zero
+    def finish(bits: chex.Array) -> chex.Array:
+        x = from_bits(bits)
         _, shrinking = look(x)
         near = jnp.where(x > 0.5 * FARTHEST, 0.0, reciprocal(x))
-        s = ground(scene, here, camera.x, camera.y, x * east, x * north).s
+        foot = (camera.x, camera.y, x * east, x * north)
+        s = ground(scene, here, *foot, first_word(scene, here, *foot)).s
         # Over one direction dq the foot moves x dq / |b'| along the barrier.
         sharp = most(shrinking, 0.02) * near * config.focal
         share = 0.5 - 0.5 * square_wave(s, repeats(here.length, 2.0 * BLOCK), sharp)
@@ -113,7 +120,7 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     # The carry is one array, so that a step is one kernel.
     bits = float_bits(jnp.full(q.shape, NEAREST_WALL, jnp.float32))
     bits = jax.lax.fori_loop(0, config.wall_steps, lambda _, bits: advance(bits), bits)
-    words = stored(scene, finish, bits)
+    words = stored(scene, lambda: finish(bits))
     return jax.lax.bitcast_convert_type(words, jnp.uint32)
 
 
@@ -143,9 +150,10 @@ def _read_batched(axis_size: int, batched: list[bool], table: chex.Array, index:
     """Join the batch of tables end to end instead of looking up in two dimensions."""
     if not batched[0]:
         return read(table, index), True
-    width = table.shape[1]
-    shift = (jnp.arange(axis_size, dtype=jnp.int32) * width).reshape(-1, *[1] * (index.ndim - batched[1]))
-    return read(table.reshape(-1), index + shift), True
+    if not batched[1]:
+        index = index[None]
+    shift = jnp.arange(axis_size, dtype=jnp.int32) * table.shape[1]
+    return read(table.reshape(-1), index + jnp.expand_dims(shift, tuple(range(1, index.ndim)))), True
 
 
 def _compass_table() -> np.ndarray:

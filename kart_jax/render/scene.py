@@ -210,6 +210,17 @@ def _cell(
     return (here.first + row * here.columns + column) * WORDS, dx, dy
 
 
+def first_word(
+    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+) -> chex.Array:
+    """Number (...) int32 of the first word of the cell of points (x, y), for `ground`; arguments as there.
+
+    Worth storing before many points are looked up: in one loop with the look-up, LLVM computes all that an address
+    depends on lane by lane, which costs more than the shading.
+    """
+    return _cell(scene, here, camera_x, camera_y, x, y)[0]
+
+
 def _read(scene: Scene, index: chex.Array) -> chex.Array:
     """Words at `index` (...) as int32.
 
@@ -221,10 +232,19 @@ def _read(scene: Scene, index: chex.Array) -> chex.Array:
 
 
 def ground(
-    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+    scene: Scene,
+    here: Plane,
+    camera_x: chex.Array,
+    camera_y: chex.Array,
+    x: chex.Array,
+    y: chex.Array,
+    index: chex.Array,
 ) -> Ground:
-    """The circuit at points (x, y) (...) m from (camera_x, camera_y) () m, world axes: one cell, three words."""
-    index, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
+    """The circuit at points (x, y) (...) m from (camera_x, camera_y) () m, world axes: one cell, three words.
+
+    `index` (...) is `first_word` of the same points.
+    """
+    _, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
     a, b, c = _read(scene, index), _read(scene, index + 1), _read(scene, index + 2)
     edge_x, edge_y = _signed(a, 8, 8, SLOPE_UNIT), _signed(a, 8, 0, SLOPE_UNIT)
     side = from_bits(float_bits(jnp.float32(1.0)) | ((c & 16) << 27))  # the sign of 1.0
@@ -253,13 +273,15 @@ def barrier(
     return _signed(word, 16, 16, BARRIER_UNIT) + gx * dx + gy * dy, gx, gy
 
 
-def stored(scene: Scene, compute: Callable[[Any, chex.Array], Any], start: Any) -> Any:
-    """`compute(start, zero)`, worked out once and stored, as are the arrays that `compute` closes over.
+def stored(scene: Scene, compute: Callable[[], Any]) -> Any:
+    """`compute()`, on a CPU worked out once and stored, as are the arrays that `compute` closes over.
 
-    XLA may work a value out again for every pixel or word that is made of it. What a loop takes in and gives out it
-    must store, unless it knows that the loop has one round: here the number of rounds is read from the scene. It
-    also moves out of the loop, and stores, whatever is the same in every round: `zero` () float32 is the number of
-    the round, 0, to be added to the few numbers on which all pixels depend.
+    XLA may work a value out again for every pixel or word that is made of it; the result of a branch it must store,
+    unless it knows which branch is taken. Here the choice is read from the scene, and it is always the same. On an
+    accelerator, which would have to ask the host for the choice, nothing is forced.
     """
-    rounds = (scene.first[0] >= 0).astype(jnp.int32)  # 1
-    return jax.lax.fori_loop(0, rounds, lambda k, value: compute(value, k.astype(jnp.float32)), start)
+
+    def nothing() -> Any:
+        return jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(compute))
+
+    return jax.lax.platform_dependent(cpu=lambda: jax.lax.cond(scene.first[0] >= 0, compute, nothing), default=compute)

@@ -97,12 +97,11 @@ def footprint(
 
 
 def ground_colour(
-    scene: Scene, here: Plane, camera: Camera, rays: Rays, look: Appearance, config: ViewConfig
+    scene: Scene, here: Plane, camera: Camera, rays: Rays, cells: chex.Array, look: Appearance, config: ViewConfig
 ) -> Colour:
-    """Colour of the ground under each pixel, haze included."""
-    t = camera.z * rays.fall
-    x, y = raycast.affine(camera.east, rays.i, rays.j) * t, raycast.affine(camera.north, rays.i, rays.j) * t
-    point = ground(scene, here, camera.x, camera.y, x, y)
+    """Colour of the ground under each pixel, haze included; `cells` (P,) are the `first_word` of their points."""
+    t, x, y = raycast.ground_point(camera, rays)
+    point = ground(scene, here, camera.x, camera.y, x, y, cells)
     edge, s = point.edge, point.s
     sharp, thin = footprint(camera, rays, point.edge_x, point.edge_y, point.rate)
 

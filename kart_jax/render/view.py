@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from dataclasses import replace
 
 import chex
 import jax
@@ -14,7 +13,7 @@ from kart_jax.render import camera as cameras
 from kart_jax.render import cockpit, raycast, shade
 from kart_jax.render.arithmetic import hashed, pack_rgb
 from kart_jax.render.camera import Camera
-from kart_jax.render.scene import Plane, Scene, pack, plane, stored
+from kart_jax.render.scene import Plane, Scene, first_word, pack, plane, stored
 from kart_jax.render.types import Appearance, Pose, ViewConfig
 from kart_jax.track.types import Tracks
 
@@ -28,9 +27,10 @@ class Stage:
     camera: Camera
     look: Appearance
     wall: chex.Array  # (A,) uint32, `raycast.find_wall`
+    cells: chex.Array  # (pixels from ground_row on,) int32, `scene.first_word` of what each one shows
+    sides: chex.Array  # (pixels from sky_rows on,) int32, `raycast.direction_index`
     kart: chex.Array | None  # (rows, width) uint32, `cockpit.paint`
     noise: chex.Array  # (height * width,) grey levels
-    zero: chex.Array  # () float32, see `scene.stored`
 
 
 def render(
@@ -65,28 +65,30 @@ def render_packed(
     look = _lit(appearance)
     camera = cameras.place(camera_pose, look, config)
     pixels = jnp.arange(config.height * config.width, dtype=jnp.int32)
+    cells, sides = _look_ups(scene, here, camera, config)
     stage = Stage(
         scene=scene,
         here=here,
         camera=camera,
         look=look,
         wall=raycast.find_wall(scene, here, camera, config),
+        cells=cells,
+        sides=sides,
         kart=cockpit.paint(scene, camera_pose.steering_wheel, look, config) if config.cockpit else None,
         noise=hashed(pixels, look.seed) * look.noise,
-        zero=jnp.zeros((), jnp.float32),
     )
     bounds = sorted({0, config.sky_rows, config.ground_row, config.cockpit_row, config.height})
     # Several rows of the picture to a row of the frame: XLA makes faster loops of long rows.
     fold = math.gcd(*bounds)
 
-    def paint(frame: chex.Array, zero: chex.Array) -> chex.Array:
-        moved = replace(stage, camera=jax.tree.map(lambda leaf: leaf + zero, camera), zero=zero)
+    def paint() -> chex.Array:
+        frame = jnp.zeros((config.height // fold, fold * config.width), jnp.uint32)
         for top, bottom in itertools.pairwise(bounds):
-            band = _band(moved, config, top, bottom).reshape(-1, fold * config.width)
+            band = _band(stage, config, top, bottom).reshape(-1, fold * config.width)
             frame = frame.at[top // fold : bottom // fold].set(band)
         return frame
 
-    frame = stored(scene, paint, jnp.zeros((config.height // fold, fold * config.width), jnp.uint32))
+    frame = stored(scene, paint)
     return frame.reshape(config.height, config.width)
 
 
@@ -95,25 +97,46 @@ def _lit(appearance: Appearance) -> Appearance:
     return jax.tree.map(lambda leaf: leaf * appearance.light if leaf.ndim else leaf, appearance)
 
 
+def _pixels(config: ViewConfig, top: int, bottom: int) -> tuple[chex.Array, chex.Array]:
+    """Rows and columns (P,) of the pixels of rows `top` to `bottom`, counted from the picture's middle."""
+    pixel = np.arange(top * config.width, bottom * config.width)
+    i = jnp.asarray(pixel // config.width + (0.5 - 0.5 * config.height), jnp.float32)
+    return i, jnp.asarray(pixel % config.width + (0.5 - 0.5 * config.width), jnp.float32)
+
+
+def _look_ups(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> tuple[chex.Array, chex.Array]:
+    """Where the pixels' look-ups go, see `Stage`; stored for the reason that `scene.first_word` gives."""
+
+    def find() -> tuple[chex.Array, chex.Array]:
+        below = raycast.cast(camera, *_pixels(config, config.ground_row, config.height))
+        _, x, y = raycast.ground_point(camera, below)
+        rays = raycast.cast(camera, *_pixels(config, config.sky_rows, config.height))
+        return first_word(scene, here, camera.x, camera.y, x, y), raycast.direction_index(rays.q, config)
+
+    return stored(scene, find)
+
+
 def _band(stage: Stage, config: ViewConfig, top: int, bottom: int) -> chex.Array:
     """Rows `top` to `bottom`, end to end, as packed words: only what can be seen there is computed."""
-    pixel = np.arange(top * config.width, bottom * config.width, dtype=np.int32)
-    i = jnp.asarray(pixel // config.width + (0.5 - 0.5 * config.height), jnp.float32)
-    j = jnp.asarray(pixel % config.width + (0.5 - 0.5 * config.width), jnp.float32)
     camera, look = stage.camera, stage.look
-    rays = raycast.cast(camera, i, j)
+    rays = raycast.cast(camera, *_pixels(config, top, bottom))
+
+    def part(table: chex.Array, first: int) -> chex.Array:
+        """The band's part of a table that begins with row `first`."""
+        return table[(top - first) * config.width : (bottom - first) * config.width]
+
     if bottom <= config.sky_rows:
         colour = shade.sky_colour(rays.slope, look)
     else:
-        word = raycast.read(stage.wall, raycast.direction_index(rays.q, config))
+        word = raycast.read(stage.wall, part(stage.sides, config.sky_rows))
         colour = shade.split(look.sky_bottom)
         if top >= config.ground_row:
-            colour = shade.ground_colour(stage.scene, stage.here, camera, rays, look, config)
+            cells = part(stage.cells, config.ground_row)
+            colour = shade.ground_colour(stage.scene, stage.here, camera, rays, cells, look, config)
         if top < config.cockpit_row:
             colour = shade.sky_over(colour, rays, word, look, config)
         colour = shade.wall_over(colour, rays, word, look, camera.z, config)
     if stage.kart is not None and top >= config.cockpit_row:
-        drawn = jax.lax.bitcast_convert_type(stage.kart.reshape(-1), jnp.int32) + stage.zero.astype(jnp.int32)
-        colour = cockpit.over(colour, drawn[(top - config.cockpit_row) * config.width :])
-    noise = stage.noise[pixel[0] : pixel[-1] + 1]
-    return pack_rgb(*(c + noise for c in colour))
+        drawn = jax.lax.bitcast_convert_type(stage.kart.reshape(-1), jnp.int32)
+        colour = cockpit.over(colour, part(drawn, config.cockpit_row))
+    return pack_rgb(*(c + part(stage.noise, 0) for c in colour))
