@@ -135,19 +135,14 @@ def parse() -> argparse.Namespace:
     return arguments
 
 
-def devices(wanted: int | None) -> list[jax.Device]:
-    """The first `wanted` devices, by default all; a CPU's cores are made devices for it."""
-    jax.config.update("jax_num_cpu_devices", wanted or len(os.sched_getaffinity(0)))
-    found = jax.devices()
-    if wanted is not None and wanted > len(found):
-        raise SystemExit(f"--devices is {wanted}; this machine has {len(found)}")
-    return found[:wanted]
-
-
 def main() -> None:
     """Measure every part at every number of karts and print the figures."""
     arguments = parse()
-    mesh = kart_mesh(devices(arguments.devices))
+    jax.config.update("jax_num_cpu_devices", arguments.devices or os.cpu_count())
+    try:
+        mesh = kart_mesh(arguments.devices)
+    except kart_jax.InputError as error:
+        raise SystemExit(f"--devices: {error}") from error
     device = f"{mesh.size} x {jax.devices()[0].device_kind} ({jax.default_backend()}), jax {jax.__version__}"
     row = "{:<10} {:>6} {:>7} {:>12} {:>25} {:>10} {:>12} {:>10}"
     if not arguments.json:

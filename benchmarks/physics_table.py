@@ -25,6 +25,7 @@ SECTIONS: tuple[Callable[[], list[Check]], ...] = (
     invariants.invariants,
     numerics.convergence,
     numerics.standstill,
+    numerics.walking_pace,
 )
 
 

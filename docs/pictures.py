@@ -1,6 +1,7 @@
 """Make the pictures of the README from a finished run: `python docs/pictures.py runs/circuit-1`.
 
-Views of a shipped track, the preview of a track, and the learning curve of the run.
+Views of a shipped track, the preview of a track, the learning curve of the run, and the end of the lap that the run's
+own film ends with.
 """
 
 import argparse
@@ -15,13 +16,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from kart_jax.media import film
 from kart_jax.render.scene import pack
 from kart_jax.render.types import Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
+from kart_jax.telemetry import export, laps
 from kart_jax.track import load, preview, query
 
 IMAGES = Path(__file__).parent / "images"
 TRACK = "windmill_park"
+FILM_SECONDS = 12.0
+FILM_HEIGHT = 216  # rows
 # name -> mark, metres before it, offset to the left in m, steering wheel in rad
 VIEWS = {
     "view_start": ("start line", 14.0, 1.0, 0.0),
@@ -45,6 +50,18 @@ def draw_views() -> None:
         level = jnp.zeros(())
         picture = draw(Pose(x=x, y=y, yaw=heading, roll=level, pitch=level, steering_wheel=jnp.float32(side * wheel)))
         Image.fromarray(np.asarray(picture)).save(IMAGES / f"{name}.png", optimize=True)
+
+
+def draw_film(run: Path) -> None:
+    """The last `FILM_SECONDS` of the best clean lap of the first circuit that the run was filmed on."""
+    telemetry = min((run / "telemetry").glob("*.csv"))
+    log = export.read(telemetry)
+    lap = laps.best(laps.split(log))
+    if lap is None:
+        raise SystemExit(f"{telemetry}: holds no clean lap to show")
+    shown = log.rows(max(0, lap.last - round(FILM_SECONDS * log.rate)), lap.last)
+    tracks = load.load(telemetry.stem)
+    film.save(IMAGES / "lap.gif", shown, tracks, 0, height=FILM_HEIGHT, width=FILM_HEIGHT * 16 // 9, title=run.name)
 
 
 def draw_learning_curve(run: Path) -> None:
@@ -78,6 +95,7 @@ def main() -> None:
     draw_views()
     preview.write(load.circuit(TRACK), IMAGES / "preview.png")
     draw_learning_curve(run)
+    draw_film(run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""Write files whole: beside their place first, moved there when complete, so that no reader meets half of one."""
+"""Write files whole: beside their place first, moved there when complete, so that no reader meets half of one; and
+keep other processes out of a folder while several of its files change together."""
 
 import contextlib
 import os
@@ -36,6 +37,33 @@ def replacing(path: str | Path) -> Iterator[Path]:
         raise InputError(f"{path}: cannot be written ({error.strerror}); free the disk or give another path") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Wait until no other process holds this folder, and hold it until the block ends.
+
+    The folder itself is locked, so nothing is left behind, also after a kill. Where the system has no such locks
+    (Windows, some network disks) the block runs without one.
+
+    Raises:
+        InputError: the folder cannot be opened.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be opened ({error.strerror}); give a folder of yours") from error
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _umask() -> int:

@@ -1,19 +1,21 @@
 """The `kart` command: help, one sentence for every mistake, exit codes, and figures as JSON."""
 
+import dataclasses
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import oval_csv
 
 from kart_jax import cli
 from kart_jax.cli import flags, output
 from kart_jax.telemetry import export
+from kart_jax.track import layouts
 
 KART = [sys.executable, "-c", "import sys; from kart_jax.cli import main; sys.exit(main())"]
 
@@ -24,17 +26,6 @@ def in_empty_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", os.environ.get("JAX_COMPILATION_CACHE_DIR", str(tmp_path / "jax")))
     monkeypatch.setenv("COLUMNS", "100")
-
-
-def oval_csv(path: Path, straight: float = 120.0, radius: float = 25.0) -> Path:
-    """The oval of conftest as a centre-line CSV."""
-    from conftest import oval_point
-
-    length = 2 * straight + 2 * np.pi * radius
-    points = [oval_point(s, straight, radius) for s in np.arange(0.0, length, 2.0)]
-    rows = "\n".join(f"{x:.4f},{y:.4f},4.0,4.0" for x, y in points)
-    path.write_text(f"# x_m,y_m,w_tr_right_m,w_tr_left_m\n{rows}\n")
-    return path
 
 
 def test_help_answers_at_once_and_names_every_command():
@@ -87,10 +78,34 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("--foo", "the flag is --foo"),
         ("track chek", "the command is chek; allowed are list, check, preview, new, import, generate; did you mean"),
         ("drive --lapz 3", "unrecognized options: --lapz, 3; did you mean --laps? see kart drive --help"),
-        ("drive --laps three", "error parsing --laps: invalid literal for int() with base 10: 'three'"),
+        (
+            "drive --laps three",
+            "kart: --laps is three; it must be a whole number written in digits, such as 20; see kart drive --help",
+        ),
         ("drive --laps 0", "--laps is 0; allowed are 1 to 1000"),
-        ("drive --laps", "missing value for argument '--laps'"),
-        ("drive --kart f1", "invalid choice 'f1' for argument '--kart'"),
+        (
+            "train --timesteps 1e6",
+            "kart: --timesteps is 1e6; it must be a whole number written in digits, such as 20; see",
+        ),
+        (
+            "train --learning-rate fast",
+            "kart: --learning-rate is fast; it must be a number, such as 0.5; see kart train",
+        ),
+        ("telemetry plot run.csv --lap 1.5", "kart: --lap is 1.5; it must be a whole number written in digits"),
+        ("track new mine --metres-per-pixel 1,5", "kart: --metres-per-pixel is 1,5; it must be a number, such as 0.5;"),
+        ("drive --laps", "kart: --laps has no value; write one behind it; see kart drive --help"),
+        (
+            "drive --kart f1",
+            "kart: --kart is f1; allowed are junior_max, kz2, mini_max, ok, okj, rental_gx270, senior_max;",
+        ),
+        (
+            "train --kart f1",
+            "kart: --kart is f1; allowed are junior_max, kz2, mini_max, ok, okj, rental_gx270, senior_max;",
+        ),
+        (
+            "train --profile bold",
+            "kart: --profile is bold; allowed are aggressive, conservative; see kart train --help",
+        ),
         ("drive --video drive.avi", "--video is drive.avi; the file must end in .mp4 or .gif"),
         ("drive --track-name nowhere", 'track is "nowhere", which does not exist'),
         ("drive --track-name nowhere.csv", "nowhere.csv"),
@@ -98,7 +113,7 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("telemetry plot nothing.csv", "nothing.csv: no such file"),
         ("telemetry laps nothing.csv", "nothing.csv: no such file"),
         ("track generate --count 0", "--count is 0; allowed are 1 to 10000"),
-        ("track generate --seed -1", "seed is -1"),
+        ("track generate --seed -1", "--seed is -1"),
         ("track new bad/name", "name is 'bad/name'"),
         ("track import nothing.csv", "nothing.csv"),
         ("eval nothing", "nothing: is no training run"),
@@ -178,6 +193,46 @@ def test_new_and_generated_tracks_pass_the_check(tmp_path, capsys):
     assert cli.main(["track", "check", "tracks/mine.png", "tracks/generated_7.png", "generated_8"]) == 0
     table = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in table] == ["track", "mine", "generated_7", "generated_8"]
+
+
+def test_many_generated_tracks_are_written_together_or_not_at_all(tmp_path, capsys):
+    assert cli.main(["track", "generate", "--seed", "8"]) == 0
+    entries = (tmp_path / "tracks" / "checkpoints.json").read_bytes()
+    capsys.readouterr()
+    assert cli.main(["track", "generate", "--seed", "7", "--count", "2"]) == 2  # the second name is taken
+    assert "generated_8.png: there is a track of this name" in capsys.readouterr().err
+    assert cli.main(["track", "generate", "--seed", str(2**63 - 1), "--count", "2"]) == 2  # no seed for the second
+    assert f"--seed is {2**63 - 1}; allowed are 0 to {2**63 - 2} with --count 2" in capsys.readouterr().err
+    assert {p.name for p in (tmp_path / "tracks").iterdir()} == {"generated_8.png", "checkpoints.json"}
+    assert (tmp_path / "tracks" / "checkpoints.json").read_bytes() == entries
+
+
+def test_titles_are_listed(tmp_path, capsys):
+    assert cli.main(["track", "new", "mine"]) == 0
+    capsys.readouterr()
+    assert cli.main(["track", "check", "mine"]) == 0
+    head, row = capsys.readouterr().out.splitlines()
+    assert head.endswith("  title") and row.endswith("  " + layouts.STARTER.title)
+    assert cli.main(["track", "check", "mine", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tracks"][0]["title"] == layouts.STARTER.title
+
+
+def test_a_warning_is_one_sentence(tmp_path, capsys):
+    (tmp_path / "circuit.png").write_bytes(b"")
+    assert cli.main(["track", "check", "circuit.png"]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("kart: track circuit.png is the known one") and err.count("\n") == 1
+
+
+def test_a_page_that_would_stay_blank_is_refused(tmp_path, capsys, circle_log):
+    values = circle_log.values.copy()
+    values[:, circle_log.names.index("speed")] = np.nan
+    export.write_csv(tmp_path / "slow.csv", dataclasses.replace(circle_log, values=values))
+    assert cli.main(["telemetry", "plot", "slow.csv"]) == 2
+    assert "slow.csv: the channel speed holds no number" in capsys.readouterr().err
+    assert cli.main(["telemetry", "plot", str(tmp_path)]) == 2
+    assert f"{tmp_path}: is a folder" in capsys.readouterr().err
+    assert not list(tmp_path.glob("*.png"))
 
 
 def test_a_telemetry_file_is_timed_and_drawn(tmp_path, capsys, circle_log):

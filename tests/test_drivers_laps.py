@@ -13,7 +13,7 @@ from kart_jax.errors import InputError
 from kart_jax.physics.params import CLASSES, preset
 from kart_jax.race.place import place
 from kart_jax.race.step import step
-from kart_jax.track.generate import generate_many
+from kart_jax.track.load import load, names
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data" / "tracks"
@@ -118,15 +118,49 @@ def test_an_unknown_line_is_refused(oval):
 
 @pytest.mark.slow
 def test_it_laps_a_hundred_generated_circuits_in_every_class():
-    rows = rows_of(generate_many(range(100)), list(CLASSES), "optimal")
+    rows = rows_of(load("generated:0-99"), list(CLASSES), "optimal")
     failed = [
         (c, t, row) for c, per in zip(CLASSES, rows, strict=True) for t, row in enumerate(per) if not row["clean"]
     ]
     assert not failed
 
 
+needs_real = pytest.mark.skipif(not REAL.is_dir(), reason="the recorded circuits are not part of the repository")
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_dir(), reason="the recorded circuits are not part of the repository")
+@pytest.mark.parametrize(
+    "sources",
+    [
+        pytest.param(names(), id="shipped"),
+        pytest.param(
+            [str(REAL / f"{name}.csv") for name in ("genk", "le_mans_kart", "monza", "spa", "wackersdorf")],
+            id="recorded",
+            marks=needs_real,
+        ),
+    ],
+)
+def test_it_laps_every_circuit_in_every_class_without_leaving_the_asphalt(sources):
+    rows = {
+        (kart, Path(source).stem): row
+        for kart, per in zip(CLASSES, rows_of(load(sources), list(CLASSES), "optimal"), strict=True)
+        for source, row in zip(sources, per, strict=True)
+    }
+    assert len(rows) == 7 * len(sources)
+    print(*(f"{kart} {track} {row['lap']} {row['beyond']}" for (kart, track), row in rows.items()), sep="\n")
+    near = {where: 0.95 * row["ideal"] < (row["lap"] or 0.0) < 1.08 * row["ideal"] for where, row in rows.items()}
+    assert {where: row for where, row in rows.items() if not row["clean"] or not near[where]} == {}
+
+
+@needs_real
+def test_row_18_one_real_lap_time():
+    (row,) = lap_times.measure([str(REAL / "genk.csv")], ["kz2"], "given", 1)
+    assert row["clean"], row
+    assert row["lap"] == pytest.approx(row["real"], rel=0.04), row
+
+
+@pytest.mark.slow
+@needs_real
 def test_row_18_real_lap_times():
     sources = [str(REAL / f"{name}.csv") for name in ("genk", "le_mans_kart", "wackersdorf")]
     rows = lap_times.measure(sources, ["okj", "ok", "kz2"], "given", 2)

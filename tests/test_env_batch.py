@@ -20,9 +20,8 @@ def env(oval):
 
 @pytest.fixture(scope="module")
 def mesh():
-    devices = jax.devices()
-    assert len(devices) == 2, "conftest offers two CPU devices"
-    return kart_mesh(devices)
+    assert len(jax.devices()) == 2, "conftest offers two CPU devices"
+    return kart_mesh()
 
 
 def drive(env, mesh):
@@ -51,6 +50,11 @@ def test_a_split_batch_drives_as_a_whole_one(env, mesh):
     chex.assert_trees_all_close(jax.device_get(seen(split)), jax.device_get(seen(whole)), rtol=1e-5, atol=1e-3)
     assert split[2].sharding.spec[-1] == KARTS  # each device holds the rewards of its own karts
     assert len(split[2].sharding.device_set) == 2
+
+
+def test_more_devices_than_there_are_are_refused():
+    with pytest.raises(kart_jax.InputError, match="3 devices are asked for; this process has 2"):
+        kart_mesh(3)
 
 
 def test_a_batch_that_cannot_be_split_is_refused(env, mesh):

@@ -1,9 +1,11 @@
 """What is shipped: the lock for every Python, the wheel with its tracks, the targets that set a bare machine up."""
 
 import json
+import os
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from pathlib import Path
@@ -95,8 +97,34 @@ def test_the_wheel_holds_the_code_the_tracks_and_nothing_else(wheel):
     assert {"kart_jax/cli/__init__.py", "train/loop.py"} <= names
 
 
+TINY = (
+    *("train", "--track-name", "beginner_track.png", "--telemetry-only", "--timesteps", "256", "--vector-envs", "4"),
+    *("--rollout-steps", "32", "--minibatch-size", "64", "--epochs", "1", "--save-name", "tiny", "--json"),
+)
+
+
+def answer(command: list[str], folder: Path) -> dict:
+    """What a `kart` command prints with --json, run in a folder without the checkout on any path."""
+    known = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def check_use(kart: list[str], folder: Path) -> None:
+    """An installed `kart` knows the shipped tracks, drives a lap and trains, in an empty folder."""
+    names = {track["name"] for track in answer([*kart, "track", "list", "--json"], folder)["tracks"]}
+    assert {"circuit", "beginner_track", "monza", "spa", "silverstone"} <= names
+    figures = answer([*kart, "drive", "--track-name", "beginner_track.png", "--laps", "1", "--json"], folder)
+    assert len(figures["laps"]) == 1 and figures["laps"][0]["valid"]
+    assert answer([*kart, *TINY], folder)
+    run = folder / "runs" / "tiny"
+    assert (run / "config.json").is_file() and any((run / "checkpoints").iterdir())
+    assert len((run / "metrics.csv").read_text().splitlines()) > 1
+
+
 @pytest.mark.slow
-def test_the_wheel_drives_from_an_empty_folder_outside_the_checkout(wheel, tmp_path):
+def test_the_wheel_drives_and_trains_from_an_empty_folder_outside_the_checkout(wheel, tmp_path):
     site, work = tmp_path / "site", tmp_path / "work"
     work.mkdir()
     with zipfile.ZipFile(wheel) as archive:
@@ -105,17 +133,39 @@ def test_the_wheel_drives_from_an_empty_folder_outside_the_checkout(wheel, tmp_p
     code = (
         f"import sys; sys.path = [{str(site)!r}] + [p for p in sys.path if p != {str(ROOT)!r}]\n"
         "sys.meta_path = [f for f in sys.meta_path if 'editable' not in type(f).__module__.lower()]\n"
-        "import kart_jax, kart_jax.cli as cli\n"
-        f"assert kart_jax.__file__.startswith({str(site)!r}), kart_jax.__file__\n"
+        "import kart_jax, kart_jax.cli as cli, train\n"
+        f"assert all(m.__file__.startswith({str(site)!r}) for m in (kart_jax, train)), kart_jax.__file__\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
+    check_use([sys.executable, "-P", "-c", code], work)
 
-    def kart(*words: str) -> dict:
-        done = subprocess.run([sys.executable, "-P", "-c", code, *words], cwd=work, capture_output=True, text=True)  # noqa: PLW1510
+
+@pytest.mark.slow
+def test_the_wheel_works_in_an_environment_of_its_own_made_from_the_lock(wheel, tmp_path):
+    """As a user installs it; needs the package index or a warm uv cache."""
+    own, work = tmp_path / "venv", tmp_path / "work"
+    work.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
+    python = str(own / "bin" / "python")
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", python]
+    for words in (["--requirement", str(LOCK)], ["--no-deps", str(wheel)]):
+        done = subprocess.run([*uv, *words], cwd=work, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+    where = "import kart_jax, train; print(kart_jax.__file__, train.__file__)"
+    found = subprocess.run([python, "-P", "-c", where], cwd=work, capture_output=True, text=True, check=True).stdout
+    assert all(path.startswith(str(own)) for path in found.split())
+    check_use([str(own / "bin" / "kart")], work)
 
-    names = {track["name"] for track in kart("track", "list", "--json")["tracks"]}
-    assert {"circuit", "beginner_track", "monza", "spa", "silverstone"} <= names
-    figures = kart("drive", "--track-name", "beginner_track.png", "--laps", "1", "--json")
-    assert len(figures["laps"]) == 1 and figures["laps"][0]["valid"]
+
+def test_the_source_archive_holds_what_its_tests_read(tmp_path):
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)],
+        cwd=ROOT, capture_output=True, check=True,
+    )  # fmt: skip
+    (path,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        inside = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
+    for name in ("benchmarks/physics_table.py", "benchmarks/physics_checks/drive.py", "benchmarks/lap_times.py",
+                 "docs/physics.md", "tests/conftest.py", "tracks/checkpoints.json", "train/loop.py", "README.md",
+                 "Makefile", "requirements.lock"):  # fmt: skip
+        assert name in inside, name

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from kart_jax.errors import InputError
-from kart_jax.physics import contact, limits, load, steering, surface, tyre
-from kart_jax.physics.drivetrain import engine_torque
+from kart_jax.physics import chassis, contact, drivetrain, limits, load, steering, surface, tyre
 from kart_jax.physics.params import CLASSES, preset
 from kart_jax.physics.signals import signals
-from kart_jax.physics.state import at_rest, is_finite, rolling
+from kart_jax.physics.state import is_finite, rolling
 from kart_jax.physics.step import step
 from kart_jax.physics.types import Controls, Surface, Walls
 
@@ -43,7 +42,7 @@ def many():
             normal = jnp.stack([-jnp.ones(4), jnp.zeros(4)], -1)
             s = step(s, controls, k, ground, Walls(wall - px, normal), DT)
             pedal = 0.5 * (before.throttle + s.throttle)
-            torque, _ = engine_torque(pedal, before.engine_speed, before.shift_time, k)
+            torque, _ = drivetrain.engine_torque(pedal, before.engine_speed, before.shift_time, k)
             work = DT * jnp.maximum(torque, 0.0) * jnp.maximum(before.engine_speed, s.engine_speed)
             return (s, jnp.maximum(deepest, jnp.max(px) - wall)), (energy(s, k), jnp.maximum(work, 0.0))
 
@@ -85,6 +84,50 @@ def test_random_states_stay_finite_and_make_no_energy(many):
     assert draws >= 100_000
 
 
+def sliding(state, k):
+    """Velocity (4, 2) m/s with which each tread is dragged against the ground, along and across its wheel."""
+    left, right = steering.wheel_angles(state.steer, k)
+    (cos_left, sin_left), (cos_right, sin_right) = steering.direction(left), steering.direction(right)
+    along, across = chassis.wheel_velocities(
+        state.vx, state.vy, state.yaw_rate, (cos_left, cos_right, 1.0, 1.0), (sin_left, sin_right, 0.0, 0.0), k
+    )
+    rear = k.rear_tyre.radius * state.axle_speed
+    tread = jnp.stack([*(k.front_tyre.radius * state.front_speed), rear, rear])
+    return jnp.stack([tread - jnp.stack(along), -jnp.stack(across)], axis=-1)
+
+
+def test_tyres_dissipate_and_give_back_no_more_than_their_carcass_holds():
+    """Row 14: P_tyre = F . v_s of every tyre over 28,000 random states, 40 steps each.
+
+    A steady tyre force always opposes the slide. A relaxed one lags behind it by `relaxation_length`, like a carcass
+    of stiffness C / l in series with the contact patch, so where the slide turns round it gives back what was stored:
+    F² l / (2 C), 5 J at 700 N and C = 7 kN. Over time a tyre takes in more than it gives back; the states begin with
+    forces of zero, so nothing is stored at first. Measured: least step -1.4 J, least sum -0.2 J, 1e-5 of the work
+    given back.
+    """
+
+    def one(state, controls, grip, k):
+        ground = Surface(grip=grip, rolling=jnp.where(grip < 0.7, k.rolling_grass, k.rolling_asphalt))
+
+        def advance(carry, _):
+            state, slid = carry
+            state = step(state, controls, k, ground, contact.open_field(), DT)
+            slides = sliding(state, k)
+            # The force belongs to the middle of the step.
+            return (state, slides), DT * jnp.sum(state.tyre_force * 0.5 * (slid + slides), axis=-1)
+
+        return jax.lax.scan(advance, (state, sliding(state, k)), length=40)[1]
+
+    run = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)))
+    for i in range(14):
+        k = preset(CLASSES[i % 7])
+        work = np.asarray(run(*draw(jax.random.key(i), k), k))  # (BATCH, 40, 4) J
+        assert work.shape == (BATCH, 40, 4)
+        assert work.min() > -5.0
+        assert np.cumsum(work, axis=1).min() > -0.5
+        assert -work[work < 0].sum() < 5e-5 * work.sum()
+
+
 def test_mirrored_karts_in_float32():
     """Row 13 as the simulator runs it: 10 s of slalom at 1.4 g, mirrored, within 1e-3 m, rad or m/s."""
     k = preset("senior_max")
@@ -94,7 +137,7 @@ def test_mirrored_karts_in_float32():
             time = DT * i
             pedals = 0.5 + 0.5 * jnp.sin(0.9 * time), 0.25 * jnp.maximum(jnp.sin(0.9 * time + 2.0), 0.0) ** 2
             return step(
-                s, Controls(side * 0.15 * jnp.sin(1.3 * time), *pedals), k, ground, limits.open_field(), DT
+                s, Controls(side * 0.15 * jnp.sin(1.3 * time), *pedals), k, ground, contact.open_field(), DT
             ), None
 
         return jax.lax.scan(advance, rolling(k, 0.0, 0.0, 0.0, 14.0), jnp.arange(2000))[0]
@@ -139,8 +182,8 @@ def test_batch_invariance_and_determinism(many):
         np.testing.assert_array_equal(a, b)
     part = jax.tree.map(lambda v: v[5:8], (state, controls, grip))
     few = many(*part, k, wall[5:8])[0]
-    np.testing.assert_allclose(few.vx, first.vx[5:8], rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(few.x, first.x[5:8], rtol=1e-5, atol=1e-5)
+    for name in ("vx", "vy", "yaw_rate", "x", "y", "yaw"):
+        np.testing.assert_allclose(getattr(few, name), getattr(first, name)[5:8], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
 def test_gradient_against_finite_differences():
@@ -151,7 +194,7 @@ def test_gradient_against_finite_differences():
 
         def travel(numbers):
             p = rebuild(numbers)
-            ground, walls = surface.asphalt(p), limits.open_field()
+            ground, walls = surface.asphalt(p), contact.open_field()
 
             def advance(s, i):
                 controls = Controls(0.25 * jnp.sin(0.05 * i), 0.6 + 0.0 * i, 0.2 * jnp.sin(0.05 * i) ** 2)
@@ -178,10 +221,11 @@ def test_tyre_curve_peaks_at_one_and_opposes_the_slide():
     assert float(f.max()) == pytest.approx(1.0, abs=1e-6) and float(x[jnp.argmax(f)]) == pytest.approx(1.0, abs=0.02)
     assert float(f[-1]) == pytest.approx(0.84, abs=0.02)
     assert float(jnp.diff(f)[:99].min()) > 0.0
-    k = preset("ok")
-    motion = (jnp.asarray(v) for v in (10.0, 3.0, 50.0, 400.0, 1.0))
+    k, rng = preset("ok"), np.random.default_rng(0)
+    low, high = np.array([-40.0, -40.0, -300.0, 0.1, 0.2]), np.array([40.0, 40.0, 400.0, 2000.0, 1.2])
+    motion = map(jnp.asarray, rng.uniform(low, high, (100_000, 5)).T)  # roll, side, spin, load, grip
     along, across = tyre.secant(*motion, k.rear_tyre, k)
-    assert float(along) > 0.0 and float(across) > 0.0
+    assert float(along.min()) > 0.0 and float(across.min()) > 0.0
 
 
 def test_loads_sum_to_the_weight_whatever_happens():
@@ -215,13 +259,48 @@ def test_surfaces_change_smoothly_and_in_order():
     assert float(k.grip_grass) < float(at(0.0, bare).grip[0]) < 1.0
 
 
-def test_envelope_follows_the_class_and_top_speed():
-    k = preset("senior_max")
-    e = jax.jit(limits.envelope)(k)
-    at = lambda values, v: float(jnp.interp(v, e.speed, values))  # noqa: E731
-    assert 1.8 < at(e.lateral, 15.0) / 9.81 < 2.15  # the skid-pad row, driven by the real step
-    assert at(e.drive, 25.0) > 0.0 > at(e.drive, 36.0)
-    assert 0.65 < at(e.brake, 10.0) / 9.81 < 0.95  # rear brakes only
+def test_the_engine_meets_the_axle_over_the_shift_cut():
+    """An up-shift of kz2 from 13 600 rpm into second: the slip falls in a line to nothing, at I_e slip / cut."""
+    k = preset("kz2")
+    free = drivetrain.Grip(hold=jnp.zeros(()), slope=jnp.asarray(1e4))  # tyres that hold the axle's speed
+    axle = jnp.asarray(13_600.0) / drivetrain.RPM / k.gear_ratio[0]
+    pull = free.replace(hold=-free.slope * k.rear_tyre.radius * axle)
+    gear, cut = drivetrain.shift(axle * 1.001, jnp.asarray(0), jnp.zeros(()), k, DT)
+    assert int(gear) == 1 and float(cut) == pytest.approx(float(k.shift_cut))
+    engine, speeds = axle * k.gear_ratio[0], []
+    for _ in range(round(float(k.shift_cut) / DT)):
+        after, engine = drivetrain.rear_spin(axle, engine, gear, cut, jnp.ones(()), jnp.zeros(()), pull, pull, k, DT)
+        assert float(after) == pytest.approx(float(axle), rel=5e-3)  # it is held
+        gear, cut = drivetrain.shift(axle, gear, cut, k, DT)
+        speeds.append(float(engine - axle * k.gear_ratio[1]))
+    surplus = float(axle * (k.gear_ratio[0] - k.gear_ratio[1]))
+    np.testing.assert_allclose(speeds, surplus * (1.0 - np.arange(1, 13) / 12.0), atol=0.03 * surplus)
+
+
+def test_changing_down_takes_its_time_too():
+    k = preset("kz2")
+    slow = jnp.asarray(9_500.0) / drivetrain.RPM / k.gear_ratio[3]
+    gear, cut = drivetrain.shift(slow, jnp.asarray(3), jnp.zeros(()), k, DT)
+    assert int(gear) == 2 and float(cut) == pytest.approx(float(k.shift_cut))
+    gear, _ = drivetrain.shift(0.5 * slow, gear, cut, k, DT)
+    assert int(gear) == 2  # one gear at a time
+
+
+def test_the_brake_limit_is_what_the_brakes_give():
+    """The closed form against the step: braking from 20 m/s, pedal by pedal, on the straight, the engine let go."""
+
+    def stop(pedal, k):
+        def advance(s, _):
+            s = step(s, Controls(0.0 * pedal, 0.0 * pedal, pedal), k, surface.asphalt(k), contact.open_field(), DT)
+            return s, s.accel_x
+
+        return jnp.mean(jax.lax.scan(advance, rolling(k, 0.0, 0.0, 0.0, 20.0), length=120)[1][60:])
+
+    run = jax.jit(jax.vmap(stop, in_axes=(0, None)))
+    for name in ("senior_max", "kz2"):
+        k = preset(name).replace(clutch_torque=jnp.zeros(()))
+        best = -float(jnp.min(run(jnp.linspace(0.3, 1.0, 32), k)))
+        assert best == pytest.approx(float(limits.brake_limit(jnp.asarray(14.0), k)), rel=0.08), name
 
 
 def test_presets_refuse_unknown_names_and_states_are_consistent():
@@ -233,6 +312,6 @@ def test_presets_refuse_unknown_names_and_states_are_consistent():
         seen = signals(s, k)
         np.testing.assert_allclose(seen.slip_ratio, 0.0, atol=1e-5)
         np.testing.assert_allclose(seen.wheel_load.sum(), float(k.mass * k.gravity), rtol=1e-5)
-        assert bool(is_finite(at_rest(k, 0.0, 0.0, 0.0)))
+        assert bool(is_finite(rolling(k, 0.0, 0.0, 0.0, 0.0)))
         if name == "kz2":
             assert 3 <= int(s.gear) <= 5 and 9000 < float(seen.rpm) < 14000

@@ -1,5 +1,7 @@
 """A race of several karts: each sees its own ground, barrier and clock."""
 
+import time
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,6 +11,7 @@ from kart_jax.physics.params import preset
 from kart_jax.physics.types import Controls
 from kart_jax.race.place import place, place_on_grid
 from kart_jax.race.step import step, wheel_points
+from kart_jax.track.load import load
 
 DT, SUBSTEPS = 0.005, 8
 
@@ -79,4 +82,38 @@ def test_grid_slots_lie_before_the_line(oval, params):
     race = place_on_grid(oval, jnp.int32(0), 2, params)
     np.testing.assert_allclose(race.place.s, oval.grid_s[0, :2], atol=0.01)
     assert np.all(race.timing.progress < 0.0) and np.all(race.timing.next_gate == 0)
-    assert np.all(race.karts.vx == 0.0) and np.all(np.isnan(race.timing.lap_start))
+    assert np.all(race.karts.vx == 0.0) and np.all(np.isnan(race.timing.lap_time))
+
+
+@pytest.mark.slow
+def test_a_batch_of_a_thousand_generated_circuits(params):
+    """One race on each of a thousand circuits of one stack: 2 s at 10 m/s along its own start straight."""
+    begin = time.perf_counter()
+    tracks = load("generated:0-999")
+    loaded = time.perf_counter()
+    which = jnp.arange(1000, dtype=jnp.int32)
+    hands = Controls(steering=jnp.zeros(1), throttle=jnp.full(1, 0.3), brake=jnp.zeros(1))
+    start = tuple(jnp.full(1, value) for value in (2.0, 1.0, 0.0, 10.0))  # m, m, rad, m/s
+
+    @jax.jit
+    def run(tracks, track):
+        def advance(race, _):
+            return step(race, hands, tracks, params, DT, SUBSTEPS), None
+
+        first = place(tracks, track, *start, params)
+        return first, jax.lax.scan(advance, first, None, length=50)[0]
+
+    first, race = jax.block_until_ready(jax.vmap(run, in_axes=(None, 0))(tracks, which))
+    end = time.perf_counter()
+    size = sum(leaf.nbytes for leaf in jax.tree.leaves(tracks))
+    print(f"{size} bytes in {loaded - begin:.1f} s, the batch with its compilation in {end - loaded:.1f} s")
+    assert tracks.size == 1000 and len(np.unique(np.asarray(tracks.length))) == 1000
+    np.testing.assert_array_equal(race.track, which)
+    assert np.all(race.on_track) and np.all(np.isfinite(race.karts.vx))
+    # The straight is at least 80 m and begins near the line: offset and heading stay, the way is that of the speed.
+    way = np.asarray(race.timing.progress - first.timing.progress)[:, 0]
+    np.testing.assert_allclose(
+        way, np.hypot(race.karts.x - first.karts.x, race.karts.y - first.karts.y)[:, 0], rtol=0.02
+    )
+    assert way.min() > 15.0 and way.max() < 25.0
+    np.testing.assert_allclose(race.place.n, 1.0, atol=0.6)

@@ -32,10 +32,13 @@ def length(tracks):
 
 @pytest.fixture(scope="module")
 def drive(tracks):
-    """drive(s, on_track) -> the timing after each step of a kart at arc lengths s (M,), one physics step apart."""
+    """drive(s, on_track, begin) -> the timing after each step of a kart at arc lengths s (M,), one physics step apart.
+
+    `begin` is the race's tick before the first of them.
+    """
 
     @jax.jit
-    def run(s, on_track):
+    def run(s, on_track, begin):
         s = jnp.mod(s, tracks.length[0])
         first = timing.start(tracks, 0, s[0])
 
@@ -44,19 +47,20 @@ def drive(tracks):
             state = timing.update(state, tracks, 0, before, after, kept, tick, DT)
             return state, state
 
-        _, states = jax.lax.scan(step, first, (s[:-1], s[1:], on_track[1:], jnp.arange(len(s) - 1)))
+        _, states = jax.lax.scan(step, first, (s[:-1], s[1:], on_track[1:], begin + jnp.arange(len(s) - 1)))
         return states
 
     padded = 16384  # one shape, one compilation
 
-    def call(s, on_track=None):
+    def call(s, on_track=None, begin=0):
         s = np.asarray(s, np.float64)
         kept = np.ones(len(s), bool) if on_track is None else np.asarray(on_track)
         count = len(s) - 1
         assert len(s) <= padded
         s = np.concatenate([s, np.full(padded - len(s), s[-1])])
         kept = np.concatenate([kept, np.ones(padded - len(kept), bool)])
-        return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], run(jnp.asarray(s, jnp.float32), jnp.asarray(kept)))
+        states = run(jnp.asarray(s, jnp.float32), jnp.asarray(kept), jnp.int32(begin))
+        return jax.tree.map(lambda leaf: np.asarray(leaf)[:count], states)
 
     return call
 
@@ -80,7 +84,8 @@ def test_lap_and_sector_times_are_exact_at_constant_speed(drive, length):
     end = last(drive(s))
     assert end.valid_laps == 2 and end.lap == 2
     assert end.last_lap == pytest.approx(length / v, abs=1e-4)
-    assert end.lap_start == pytest.approx((7.3 + 2 * length) / v, abs=1e-4)
+    assert (end.line_tick + end.line_part) * DT == pytest.approx((7.3 + 2 * length) / v, abs=1e-4)
+    assert end.lap_time == pytest.approx((len(s) - 1) * DT - (7.3 + 2 * length) / v, abs=1e-4)
     np.testing.assert_allclose(end.last_sectors, length / 3 / v, atol=2e-4)
 
 
@@ -96,6 +101,17 @@ def test_lap_time_of_an_accelerating_kart_is_within_a_tenth_of_a_millisecond(dri
     assert end.best_lap == pytest.approx(laps.min(), abs=2e-4)
 
 
+@pytest.mark.parametrize("begin", [5_000_000, 2**31 - 20_000])
+def test_times_of_a_long_run_are_those_of_a_short_one(drive, length, begin):
+    # Seven hours and four months into a race, where (tick + f) dt in float32 steps by 2 ms and by 1 s.
+    s = length - 7.3 + 17.0 * DT * np.arange(int((2.5 * length) / 17.0 / DT))
+    end = last(drive(s, begin=begin))
+    assert end.last_lap == pytest.approx(length / 17.0, abs=1e-4)
+    assert end.best_lap == pytest.approx(length / 17.0, abs=1e-4)
+    np.testing.assert_allclose(end.last_sectors, length / 3 / 17.0, atol=2e-4)
+    assert end.lap_time == pytest.approx((len(s) - 1) * DT - (7.3 + 2 * length) / 17.0, abs=1e-4)
+
+
 def test_sectors_sum_to_the_lap(drive, length):
     end = last(drive(path(-30.0, 1.4 * length, speed=23.0)))
     assert end.last_sectors.sum() == pytest.approx(float(end.last_lap), abs=1e-4)
@@ -104,7 +120,7 @@ def test_sectors_sum_to_the_lap(drive, length):
 def test_the_out_lap_does_not_count(drive, length):
     states = drive(path(0.3 * length, 1.2 * length))
     assert last(states).valid_laps == 0 and last(states).lap == 0
-    assert np.isfinite(last(states).lap_start), "the first crossing starts lap 1"
+    assert np.isfinite(last(states).lap_time), "the first crossing starts lap 1"
 
 
 def test_leaving_the_track_spoils_this_lap_only(drive, length):
@@ -149,7 +165,7 @@ def test_a_jump_over_the_infield_spoils_the_lap(drive, length):
 def test_teleporting_over_the_line_is_no_crossing(drive, length):
     hops = np.tile([length - 30.0, 30.0], 50)
     end = last(drive(np.repeat(hops, 5)))
-    assert end.lap == 0 and end.valid_laps == 0 and np.isnan(end.lap_start)
+    assert end.lap == 0 and end.valid_laps == 0 and np.isnan(end.lap_time)
 
 
 def test_a_lap_lost_by_a_jump_does_not_spoil_the_next(drive, length):

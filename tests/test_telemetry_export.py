@@ -56,6 +56,7 @@ def test_npz_reads_back_and_holds_units(tmp_path):
         ("0,1,2\n3,4,5\n", "line 1 is not a header"),
         ("step,time,step\n1,2,3\n", "names a channel twice"),
         ("step,time\n", "holds no rows"),
+        ("step,time\n,\n , \n", "holds no number below the header"),
         ("step,time\n1,2\n1,fast\n", "line 3: time is 'fast'; write a number"),
         ("step,time\n1,2,3\n", "line 2 has 3 cells; the header names 2"),
         ("step,time\n1\n", "line 2 has 1 cells"),
@@ -95,6 +96,13 @@ def test_other_bad_files_get_one_sentence(tmp_path, circle_log):
     np.savez(tmp_path / "empty.npz", values=np.zeros((0, 1, 1)), names=["speed"])
     with pytest.raises(InputError, match=r"shape \(0, 1, 1\)"):
         export.read(tmp_path / "empty.npz")
+    np.savez(tmp_path / "blank.npz", values=np.full((2, 1, 1), np.nan), names=["speed"])
+    with pytest.raises(InputError, match="holds no number; record"):
+        export.read(tmp_path / "blank.npz")
+    (tmp_path / "folder.npz").mkdir()
+    for name in (".", "folder.npz"):
+        with pytest.raises(InputError, match="is a folder; give the path of a telemetry CSV or npz in it"):
+            export.read(tmp_path / name)
     with pytest.raises(InputError, match="kart is 1; allowed are 0 to 0"):
         export.read(tmp_path / "good.npz", kart=1)
 

@@ -2,6 +2,7 @@
 
 import json
 import struct
+import threading
 import zlib
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from kart_jax import files
 from kart_jax.errors import InputError
-from kart_jax.track import checkpoints, load
+from kart_jax.track import checkpoints, draw, generate, layouts, load
 
 GOOD = {"metres_per_pixel": 0.5, "direction": "clockwise", "start": [150, 30]}
 
@@ -305,6 +307,36 @@ def test_json_that_is_not_text_too_large_or_absent(folder):
     assert "cannot be read" in sentence(folder / "mine.png")
     path.mkdir()
     assert "cannot be read" in sentence(folder / "mine.png")
+
+
+def test_as_many_generated_tracks_as_allowed_can_be_read_back(tmp_path, monkeypatch):
+    """The longest entry that the generator can make, times the most that one command draws."""
+    from kart_jax.cli.track import MOST_DRAWN
+
+    pixels = [[99_999, 99_999]] * round(generate.LIMITS.length[1] / draw.GATE_STEP)
+    entry = {"metres_per_pixel": 0.02, "direction": "counterclockwise", "start": pixels[0]}
+    entry |= {"gates": pixels[1:], "sectors": pixels[:2]}
+    entries = {f"{i:064d}": entry for i in range(MOST_DRAWN)}
+    checkpoints.write(tmp_path / checkpoints.FILE_NAME, entries)
+    assert len(checkpoints.read_raw(tmp_path / checkpoints.FILE_NAME)) == MOST_DRAWN
+    monkeypatch.setattr(checkpoints, "LARGEST_FILE", 1000)
+    with pytest.raises(InputError, match="bytes; at most 1000 are read, so choose another folder"):
+        checkpoints.write(tmp_path / "other.json", entries)
+    assert not (tmp_path / "other.json").exists()
+
+
+def test_who_draws_while_another_changes_the_entries_waits_and_keeps_them(tmp_path):
+    pytest.importorskip("fcntl", reason="this system has no file locks")
+    index = tmp_path / checkpoints.FILE_NAME
+    line = layouts.line(layouts.STARTER)
+    drawing = threading.Thread(target=draw.save, args=(line, "mine", tmp_path, 2.0))
+    with files.locked(tmp_path):
+        drawing.start()
+        drawing.join(1.0)  # painting takes a tenth of it
+        assert drawing.is_alive() and not index.exists()
+        checkpoints.write(index, {"other": GOOD})
+    drawing.join(60.0)
+    assert set(checkpoints.read(index)) == {"mine", "other"}
 
 
 def test_unknown_names(folder):

@@ -6,8 +6,9 @@ from scipy import ndimage
 
 from kart_jax.errors import InputError
 from kart_jax.track import draw, query
-from kart_jax.track.generate import LIMITS, generate, generate_many, measure
+from kart_jax.track.generate import LIMITS, generate, measure
 from kart_jax.track.line import Line, resample
+from kart_jax.track.load import load
 
 SEEDS = range(24)
 
@@ -118,7 +119,7 @@ def test_a_bad_seed_is_refused_in_one_sentence(seed):
 
 
 def test_a_stack_of_generated_circuits_answers_queries(circuits):
-    tracks = generate_many([0, 1])
+    tracks = load("generated:0-1")
     assert tracks.size == 2
     for k in (0, 1):
         line = circuits[k]

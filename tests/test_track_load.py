@@ -42,8 +42,25 @@ def test_shipped_tracks_are_found_from_anywhere(folder):
     for name in ("circuit", "beginner_track", "monza", "spa", "silverstone"):
         assert name in known
     assert load.find("circuit") == load.find("circuit.png") == ROOT / "tracks" / "circuit.png"
-    Image.new("L", (20, 20), 255).save("circuit.png")  # a stray file in the working folder hides nothing
+    Image.new("L", (20, 20), 255).save("circuit.png")
+    with pytest.warns(UserWarning, match=r"circuit\.png is the known one.*for the other file.*write \./circuit\.png"):
+        assert load.find("circuit.png") == ROOT / "tracks" / "circuit.png"  # a stray file hides nothing
+    assert load.find("circuit") == ROOT / "tracks" / "circuit.png"
+
+
+def test_a_path_is_never_taken_for_a_name(folder):
+    Image.new("L", (20, 20), 255).save("circuit.png")
+    assert load.find("./circuit.png").samefile("circuit.png")
+    assert load.find(Path("circuit.png").absolute()).samefile("circuit.png")
+    (folder / "elsewhere" / "circuit.png").unlink()
+    with pytest.raises(InputError, match="does not exist"):
+        load.find("./circuit.png")
+
+
+def test_a_file_that_is_the_known_one_brings_no_warning(folder, monkeypatch, recwarn):
+    monkeypatch.chdir(ROOT / "tracks")
     assert load.find("circuit.png") == ROOT / "tracks" / "circuit.png"
+    assert not recwarn.list
 
 
 def test_a_tracks_folder_of_the_user_comes_first(folder, monkeypatch):
@@ -146,6 +163,17 @@ def test_a_failed_build_leaves_no_cache_file(folder):
     with pytest.raises(InputError):
         cache.fetch(b"x", fail)
     assert not (folder / "cache").exists() or not os.listdir(folder / "cache")
+
+
+def test_the_title_of_an_entry_is_shown(folder):
+    index = folder / "tracks" / checkpoints.FILE_NAME
+    untitled = load.circuit(folder / "tracks" / "ring.png")
+    index.write_text(index.read_text().replace('"gates"', '"title": "Round the houses", "gates"'))
+    titled = load.circuit(folder / "tracks" / "ring.png")
+    headings = [preview.draw(circuit).axes[0].get_title() for circuit in (untitled, titled)]
+    assert untitled.title == "" and headings[0].startswith("ring: 2")
+    assert titled.title == "Round the houses" and headings[1].startswith("ring: Round the houses\n")
+    assert len(list((folder / "cache").iterdir())) == 1  # a title is no other circuit
 
 
 def test_preview_shows_the_asphalt_where_it_is(folder):

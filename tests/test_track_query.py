@@ -9,8 +9,10 @@ import pytest
 from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
+from kart_jax.render import scene
 from kart_jax.track import field, line, query
-from kart_jax.track.stack import stack
+from kart_jax.track.load import load, names
+from kart_jax.track.stack import VIEW_WORDS, stack
 from kart_jax.track.types import Column, Tracks
 
 
@@ -219,13 +221,37 @@ def test_a_stack_too_large_for_its_index_is_refused_before_it_is_made():
         stack([wide, one])
 
 
-def test_memory_of_a_thousand_kart_circuits_and_of_nine_shipped_ones():
-    # A stack takes the largest of each shape. Kart circuits: 1.4 km in a square of 420 m.
-    kart = field.build(closed(150.0, 20.0, 4))
-    assert float(kart.length[0]) > 1000.0
-    assert 1000 * kart.nbytes < 4e9
-    # Nine circuits, the longest 7 km: as one array each, padded to the largest.
-    large = field.build(closed(950.0, 60.0, 3, 6.0))
-    assert float(large.length[0]) > 6500.0
-    assert 9 * large.nbytes < 1e9
-    assert stack([kart, large]).nbytes <= 2 * large.nbytes + 1000
+def test_a_stack_that_the_view_cannot_number_is_refused():
+    # 13,000 m square: 169 million cells and 676 million words each. Three fit an int32, four do not; nor would
+    # one word per cell be too many for either.
+    assert VIEW_WORDS == scene.WORDS
+    one = field.build(lines()[1])
+    wide = one.replace(extent=np.full((1, 2), 13_000.0))
+    stack([wide] * 3)
+    with pytest.raises(InputError, match="the stack of 4 tracks needs 2704000000 words"):
+        stack([wide] * 4)
+
+
+def size_in_bytes(tree) -> int:
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+
+
+def test_memory_of_the_nine_shipped_circuits():
+    # As the environment holds them: the stack, padded to the largest of each shape, and the view's ground.
+    shipped = load(names())
+    assert shipped.size == 9
+    total = size_in_bytes(shipped) + size_in_bytes(scene.pack(shipped))
+    print(total)
+    assert total < 1e9
+
+
+@pytest.mark.slow
+def test_memory_of_a_thousand_generated_circuits():
+    # Fifty drawn ones; a thousand need twenty times as much, with the view's ground taken as large as the padded cells.
+    drawn = load("generated:0-49")
+    height, width = drawn.cells.shape[1:]
+    view = scene.pack(drawn)
+    in_use = float(jnp.sum(drawn.extent[:, 0] * drawn.extent[:, 1])) / drawn.cell_size**2
+    assert view.words.nbytes == 4 * VIEW_WORDS * round(in_use)
+    thousand = 20 * size_in_bytes(drawn) + 1000 * 4 * VIEW_WORDS * height * width
+    assert thousand < 4e9

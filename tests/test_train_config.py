@@ -1,14 +1,18 @@
 """Requests, settings and run folders: what is chosen, what is refused, and in which words."""
 
+import concurrent.futures
 import dataclasses
 import inspect
 import json
+import math
+import re
+from pathlib import Path
 
 import pytest
 import tyro
 
 from kart_jax.errors import InputError
-from train import run_folder
+from train import log, run_folder
 from train.config import PPOConfig, Settings, TrainConfig, load_settings
 from train.profiles import resolve
 
@@ -70,10 +74,14 @@ def test_timesteps_are_rounded_up_to_whole_chunks():
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"vector_envs": 0}, "--vector-envs is 0; it must be at least 1"),
+        ({"vector_envs": 0}, "--vector-envs is 0; it must be from 1 to 1000000000"),
         ({"timesteps": -5}, "--timesteps is -5; it must be at least 1"),
-        ({"learning_rate": 0.0}, "--learning-rate is 0.0; it must be above 0"),
-        ({"ent_coef": -1.0}, "--ent-coef is -1.0; it must be 0 or more"),
+        ({"learning_rate": 0.0}, "--learning-rate is 0.0; it must be a number above 0"),
+        ({"learning_rate": math.inf}, "--learning-rate is inf; it must be a number above 0"),
+        ({"learning_rate": math.nan}, "--learning-rate is nan; it must be a number above 0"),
+        ({"ent_coef": -1.0}, "--ent-coef is -1.0; it must be a number from 0 up"),
+        ({"ent_coef": math.nan}, "--ent-coef is nan; it must be a number from 0 up"),
+        ({"ent_coef": math.inf}, "--ent-coef is inf; it must be a number from 0 up"),
         ({"gamma": 1.5}, "--gamma is 1.5; it must be from 0 to 1"),
         ({"minibatch_size": 500}, "--minibatch-size is 500; it must divide"),
         ({"seed": -1}, "--seed is -1"),
@@ -97,9 +105,9 @@ def test_settings_survive_the_file(tmp_path):
     [
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
+        lambda text: "[" * 200_000,
+        lambda text: "9" * 10_000,
         lambda text: json.dumps({**json.loads(text), "wings": 2}),
-        lambda text: json.dumps({**json.loads(text), "seed": "x"}),
-        lambda text: json.dumps({**json.loads(text), "ppo": {}}),
     ],
 )
 def test_a_damaged_config_is_refused_with_its_path(tmp_path, damage):
@@ -108,6 +116,68 @@ def test_a_damaged_config_is_refused_with_its_path(tmp_path, damage):
     path.write_text(damage(path.read_text()))
     with pytest.raises(InputError, match=str(path)):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("tracks", [1, 2], "tracks is [1, 2]; it must be a list of strings"),
+        ("tracks", "circuit", 'tracks is "circuit"; it must be a list of strings'),
+        ("tracks", [], "--track-name is empty"),
+        ("profile", "x", 'profile is "x"; it must be one of conservative, aggressive'),
+        ("kart", "f1", 'kart is "f1"; it must be one of rental_gx270, mini_max'),
+        ("kart", ["ok"], 'kart is ["ok"]; it must be one of'),
+        ("seed", "x", 'seed is "x"; it must be a whole number'),
+        ("seed", True, "seed is true; it must be a whole number"),
+        ("seed", -1, "--seed is -1"),
+        ("timesteps", 1.5, "timesteps is 1.5; it must be a whole number"),
+        ("telemetry_only", 1, "telemetry_only is 1; it must be true or false"),
+        ("frame_stack", 0, "--frame-stack is 0"),
+        ("ppo", 3, "ppo is 3; it must be an object"),
+        ("ppo", {}, "field clip_ratio is missing or unknown"),
+    ],
+)
+def test_a_damaged_field_is_named_with_its_file(tmp_path, field, value, words):
+    path = tmp_path / "config.json"
+    resolve(TrainConfig(), "cpu").save(path)
+    path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
+    with pytest.raises(InputError, match="^" + re.escape(f"{path}: {words}")):
+        load_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("learning_rate", math.nan, "learning_rate is NaN; it must be a finite number"),
+        ("value_clip", "x", 'value_clip is "x"; it must be a finite number or null'),
+        ("gamma", 2, "--gamma is 2"),
+        ("vector_envs", 10**12, "--vector-envs is 1000000000000; it must be from 1 to 1000000000"),
+        ("minibatch_size", 7, "--minibatch-size is 7; it must divide"),
+    ],
+)
+def test_a_damaged_number_of_the_algorithm_is_named_with_its_file(tmp_path, field, value, words):
+    path = tmp_path / "config.json"
+    resolve(TrainConfig(), "cpu").save(path)
+    whole = json.loads(path.read_text())
+    path.write_text(json.dumps({**whole, "ppo": {**whole["ppo"], field: value}}))
+    with pytest.raises(InputError, match="^" + re.escape(f"{path}: {words}")):
+        load_settings(path)
+
+
+def test_a_config_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "config.json"
+    resolve(TrainConfig(), "cpu").save(path)
+    before = path.read_text()
+
+    def fail_half_way(part, text, **_):
+        with part.open("w") as file:
+            file.write(text[: len(text) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fail_half_way)
+    with pytest.raises(InputError, match="No space left on device"):
+        resolve(TrainConfig(seed=5), "cpu").save(path)
+    assert path.read_text() == before and [p.name for p in tmp_path.iterdir()] == ["config.json"]
 
 
 def test_a_taken_name_is_refused_and_no_name_is_numbered(tmp_path):
@@ -119,6 +189,36 @@ def test_a_taken_name_is_refused_and_no_name_is_numbered(tmp_path):
     assert (first.path.name, second.path.name) == ("circuit-1", "circuit-2")
     with pytest.raises(InputError, match="--resume-from circuit-1"):
         run_folder.choose(dataclasses.replace(config, save_name="circuit-1"), settings)
+
+
+def test_runs_that_begin_at_once_get_folders_of_their_own(tmp_path):
+    settings, config = resolve(TrainConfig(), "cpu"), TrainConfig(runs_dir=str(tmp_path))
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        chosen = list(pool.map(lambda _: run_folder.choose(config, settings).path.name, range(24)))
+    assert sorted(chosen) == sorted(f"circuit-{i}" for i in range(1, 25))
+
+
+def test_a_folder_that_cannot_be_made_gets_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InputError, match=r"cannot be made .*; give another --runs-dir"):
+        run_folder.choose(TrainConfig(runs_dir=str(tmp_path / "file")), resolve(TrainConfig(), "cpu"))
+
+
+def test_the_table_is_cut_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "metrics.csv"
+    path.write_text("step,x\n1,0.5\n2,0.25\n3,0.1")
+
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(InputError, match="No space left on device"):
+            log.drop_rows_after(path, 2)
+    assert path.read_text() == "step,x\n1,0.5\n2,0.25\n3,0.1"
+    log.drop_rows_after(path, 2)
+    assert path.read_text().split() == ["step,x", "1,0.5", "2,0.25"]
+    assert [p.name for p in tmp_path.iterdir()] == ["metrics.csv"]
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -2,17 +2,15 @@
 
 import dataclasses
 
-import jax.numpy as jnp
 import pytest
+from conftest import oval_csv
 
-from kart_jax.env.config import EnvConfig
 from kart_jax.env.make import make
 from train import evaluate, loop, profiles
 from train.config import TrainConfig
 
 REQUEST = TrainConfig(
     telemetry_only=True,
-    track_name=("oval",),
     save_name="oval",
     vector_envs=16,
     rollout_steps=128,
@@ -25,22 +23,12 @@ REQUEST = TrainConfig(
 )
 
 
-def strict_oval(tracks):
-    """The oval with a referee who takes 150 per second off the track: clean laps come sooner."""
-    env = make(tracks, config=EnvConfig(frame_stack=1, vision=False))
-    params = env.default_params
-    rewards = dataclasses.replace(params.rewards, off_track=jnp.asarray(-150.0))
-    return dataclasses.replace(env, default_params=dataclasses.replace(params, rewards=rewards))
-
-
 @pytest.fixture(scope="module")
-def trained(oval, tmp_path_factory):
+def trained(tmp_path_factory):
     """A finished run on the oval: (result, runs folder)."""
     runs = tmp_path_factory.mktemp("runs")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "make_env", lambda settings: strict_oval(oval))
-        result = loop.train(dataclasses.replace(REQUEST, runs_dir=str(runs)))
-    return result, runs
+    track = str(oval_csv(runs / "oval.csv"))
+    return loop.train(dataclasses.replace(REQUEST, track_name=(track,), runs_dir=str(runs))), runs
 
 
 def test_a_telemetry_policy_learns_to_lap(trained):
@@ -50,9 +38,8 @@ def test_a_telemetry_policy_learns_to_lap(trained):
     assert 397.0 / 24.0 < result.progress.best_lap < 60.0
 
 
-def test_the_trained_driver_is_examined_beside_the_scripted_one(trained, oval, monkeypatch):
+def test_the_trained_driver_is_examined_beside_the_scripted_one(trained):
     _, runs = trained
-    monkeypatch.setattr(evaluate, "make", lambda track, kart, config: make(oval, kart=kart, config=config))
     learned, scripted = evaluate.evaluate("oval", drives=4, laps=2, runs_dir=str(runs))
     assert (learned.driver, scripted.driver) == ("oval", "scripted")
     assert scripted.completion_rate == 1.0

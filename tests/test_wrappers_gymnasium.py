@@ -81,6 +81,22 @@ def test_exported_telemetry_has_one_row_a_step(tmp_path):
     assert log["throttle"][-1] > 50.0
 
 
+def test_only_the_latest_telemetry_is_kept(tmp_path):
+    env = RacingEnvVision("beginner_track", telemetry_steps=3)
+    env.reset(seed=0)
+    for _ in range(5):
+        env.step(FULL)
+    env.export_telemetry(tmp_path / "latest.csv")
+    np.testing.assert_array_equal(export.read(tmp_path / "latest.csv")["step"], [2, 3, 4])
+    with pytest.raises(InputError, match="telemetry_steps is 0"):
+        RacingEnvVision("beginner_track", telemetry_steps=0)
+
+
+def test_no_face_claims_pictures_that_it_does_not_draw(env, vector):
+    assert env.metadata["render_modes"] == ["rgb_array"]
+    assert vector.metadata["render_modes"] == [] and vector.render_mode is None
+
+
 def test_render_is_a_picture_for_people(env):
     env.reset(seed=0)
     picture = env.render()

@@ -9,6 +9,7 @@ Orbax writes into a temporary folder and renames it, so a kill in the middle lea
 import dataclasses
 import hashlib
 import logging
+import math
 import shutil
 import warnings
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from train.state import TrainState
 
 FORMAT = "kart_jax train state 1"
 KEEP_LATEST = 3
-WORST = -1e30  # score before any episode has ended
+WORST = (-math.inf, -math.inf)  # score of what cannot be read
 T = TypeVar("T")
 
 logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step of every save
@@ -71,7 +72,7 @@ def parts(state: TrainState) -> dict[str, Any]:
 
 
 class Checkpoints:
-    """The `checkpoints` folder of a run, open for writing; keeps the latest three and the one with the best score.
+    """The `checkpoints` folder of a run, open for writing; keeps the latest three and the best by `Progress.score`.
 
     Orbax's own manager of such a folder is not used: it reads every checkpoint when it opens, and one damaged file
     keeps it from opening at all.
@@ -90,15 +91,14 @@ class Checkpoints:
                 path.rename(aside)
 
     def save(self, steps: int, state: TrainState, progress: Progress) -> None:
-        """Write a checkpoint after `steps` environment steps; the score is the mean return of recent episodes.
+        """Write a checkpoint after `steps` environment steps.
 
         The call returns when the files are complete: the next update reuses the state's memory, which on a CPU the
         writer would still be reading.
         """
         saved = parts(state)
         about = {name: {"layout": layout(part), "content": content(part)} for name, part in saved.items()}
-        score = progress.mean_return if np.isfinite(progress.mean_return) else WORST
-        notes: Any = {"format": FORMAT, "score": score, "parts": about, "progress": dataclasses.asdict(progress)}
+        notes: Any = {"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)}
         path = str((self._directory / str(steps)).resolve())
         ocp.save_checkpointables(path, saved, overwrite=True, custom_metadata=notes)
         self._prune()
@@ -148,7 +148,7 @@ def find(place: Path) -> list[Path]:
 
 
 def best_first(place: Path) -> list[Path]:
-    """Like `find`, but a run's checkpoints ordered by score, the best first; of equals the later."""
+    """Like `find`, but a run's checkpoints ordered by `Progress.score`, the best first; of equals the later."""
     if _is_one(place):
         return find(place)
     return sorted(find(place), key=lambda path: (_score(path), int(path.name)), reverse=True)
@@ -162,12 +162,12 @@ def _notes(path: Path) -> dict[str, Any]:
     return notes
 
 
-def _score(path: Path) -> float:
+def _score(path: Path) -> tuple[float, float]:
     """Score of a checkpoint; the lowest when it cannot be read."""
     try:
-        return float(_notes(path)["score"])
+        return from_json(_notes(path)["progress"]).score
     except Exception:  # whatever a damaged file raises: it is refused, with its reason, when it is read
-        return -np.inf
+        return WORST
 
 
 def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]:

@@ -7,13 +7,23 @@ run's `config.json`. The numbers of the algorithm are a `PPOConfig`, chosen by p
 
 import dataclasses
 import json
+import math
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal
 
 from kart_jax.errors import InputError
+from kart_jax.files import replacing
+from kart_jax.physics.classes import CLASSES
 
+if TYPE_CHECKING:
+    KartClass = str
+else:
+    KartClass = Literal[CLASSES]
+
+MOST = 10**9  # of anything that is counted in 32 bits on the device
 ProfileName = Literal["conservative", "aggressive"]
 
 
@@ -39,8 +49,8 @@ class TrainConfig:
     """Environment steps between checkpoints. Not given: a tenth of the run."""
     profile: ProfileName | None = None
     """conservative = small steps and little entropy; aggressive = larger ones. Not given: conservative."""
-    kart: str | None = None
-    """Kart class, see `kart drive --help`. Not given: rental_gx270."""
+    kart: KartClass | None = None
+    """Kart class. Not given: rental_gx270."""
     frame_stack: int | None = None
     """Frames stacked in the view. Not given: 1 on a CPU, 4 on a GPU."""
     telemetry_only: bool | None = None
@@ -57,6 +67,8 @@ class TrainConfig:
     """Discount per step, at 25 steps per second."""
     runs_dir: str = "runs"
     """Folder that holds the runs."""
+    json: bool = False
+    """Print the figures as JSON when it ends; what happens meanwhile goes to stderr."""
 
     def __post_init__(self) -> None:
         """Refuse what no run can use; the rest is checked by `Settings`."""
@@ -109,13 +121,13 @@ class PPOConfig:
     def __post_init__(self) -> None:
         """Refuse impossible values and combinations."""
         for field in ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "updates_per_chunk"):
-            _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
+            _require(field, getattr(self, field), 1 <= getattr(self, field) <= MOST, f"from 1 to {MOST}")
         for field in ("learning_rate", "max_grad_norm", "target_kl", "initial_std"):
-            _require(field, getattr(self, field), getattr(self, field) > 0.0, "above 0")
+            _require(field, getattr(self, field), 0.0 < getattr(self, field) < math.inf, "a number above 0")
         for field in ("gamma", "gae_lambda", "final_learning_rate"):
             _require(field, getattr(self, field), 0.0 <= getattr(self, field) <= 1.0, "from 0 to 1")
         for field in ("ent_coef", "value_coef"):
-            _require(field, getattr(self, field), getattr(self, field) >= 0.0, "0 or more")
+            _require(field, getattr(self, field), 0.0 <= getattr(self, field) < math.inf, "a number from 0 up")
         _require("clip_ratio", self.clip_ratio, 0.0 < self.clip_ratio < 1.0, "between 0 and 1")
         if self.steps_per_update % self.minibatch_size:
             raise InputError(
@@ -140,7 +152,7 @@ class Settings:
 
     tracks: tuple[str, ...]
     """Circuits, as given: shipped names or paths."""
-    kart: str
+    kart: KartClass
     """Kart class."""
     seed: int
     """Seed of network, starts and exploration."""
@@ -159,6 +171,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
+        _require("track_name", "empty", len(self.tracks) > 0, "at least one circuit")
         for field in ("timesteps", "checkpoint_freq", "frame_stack"):
             _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
         _require("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
@@ -179,14 +192,41 @@ class Settings:
         return self.chunks * self.ppo.updates_per_chunk
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
-        path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+        """Write as JSON, whole or not at all."""
+        with replacing(path) as part:
+            part.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
 
 
 def _require(field: str, value: object, holds: bool, allowed: str) -> None:
     """Raise `InputError` naming the flag unless the condition holds."""
     if not holds:
         raise InputError(f"--{field.replace('_', '-')} is {value}; it must be {allowed}")
+
+
+def _holds(hint: Any, value: object) -> bool:
+    """Whether a JSON value may stand in a field of this type."""
+    kind, inside = typing.get_origin(hint) or hint, typing.get_args(hint)
+    if kind is Literal:
+        return isinstance(value, str) and value in inside
+    if kind is UnionType:
+        return any(_holds(one, value) for one in inside)
+    if kind is tuple:
+        return isinstance(value, list) and all(_holds(inside[0], one) for one in value)
+    if kind is float:
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if kind is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, Mapping if dataclasses.is_dataclass(hint) else kind)
+
+
+def _named(hint: Any) -> str:
+    """What a field of this type holds, in JSON's words."""
+    if typing.get_origin(hint) is Literal:
+        return f"one of {', '.join(typing.get_args(hint))}"
+    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a string", NoneType: "null"}
+    if typing.get_origin(hint) is UnionType:
+        return " or ".join(map(_named, typing.get_args(hint)))
+    return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
 
 
 def _checked(cls: type, values: Any, source: Path) -> dict[str, Any]:
@@ -197,21 +237,22 @@ def _checked(cls: type, values: Any, source: Path) -> dict[str, Any]:
     if wrong := set(hints) ^ set(values):
         raise InputError(f"{source}: field {sorted(wrong)[0]} is missing or unknown; it is no run of this version")
     for field, value in values.items():
-        allowed = {int: int, float: (int, float), bool: bool, str: str}.get(hints[field])
-        if allowed is not None and not isinstance(value, allowed):
-            raise InputError(f"{source}: {field} is {value!r}; it must be of type {hints[field].__name__}")
+        if not _holds(hints[field], value):
+            raise InputError(f"{source}: {field} is {json.dumps(value)[:80]}; it must be {_named(hints[field])}")
     return dict(values)
 
 
 def load_settings(path: Path) -> Settings:
     """Read the `config.json` of a run; InputError when it is missing, damaged or of another version."""
     try:
-        values = json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number without end
         raise InputError(
             f"{path}: cannot be read ({type(error).__name__}); give the folder of a training run"
         ) from error
     values = _checked(Settings, values, path)
-    values["ppo"] = PPOConfig(**_checked(PPOConfig, values["ppo"], path))
-    values["tracks"] = tuple(values["tracks"])
-    return Settings(**values)
+    ppo = _checked(PPOConfig, values["ppo"], path)
+    try:
+        return Settings(**{**values, "ppo": PPOConfig(**ppo), "tracks": tuple(values["tracks"])})
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error

@@ -9,6 +9,7 @@ import dataclasses
 import math
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -22,6 +23,7 @@ from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
+from train import run_folder, run_tracks
 from train.networks import Observation
 from train.policy import Policy, load_policy
 
@@ -142,7 +144,7 @@ def evaluate(
 
     Args:
         run: run folder, run name or checkpoint, see `policy.load_policy`.
-        track_name: circuits; default those of the run.
+        track_name: circuits; default those of the run, from the copies in its folder.
         drives: drives per circuit.
         laps: how many laps a drive has time for after the way to the line, at 1.5 times the scripted lap time.
         runs_dir: where runs are.
@@ -152,9 +154,11 @@ def evaluate(
     """
     policy, settings = load_policy(run, runs_dir)
     results: list[Result] = []
+    own = run_tracks.own(run_folder.find(run, Path(runs_dir)), settings.tracks)
     for track in track_name or settings.tracks:
+        source = track if track_name else own[track]
         config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
-        env = make(track, kart=settings.kart, config=config)
+        env = make(source, kart=settings.kart, config=config)
         blind = dataclasses.replace(env, config=EnvConfig(frame_stack=1, vision=False))
         plan = scripted.prepare(env.tracks, env.default_params.kart)
         seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 
+from kart_jax.files import replacing
 from train.run_folder import RunFolder
 
 
@@ -17,7 +18,7 @@ def drop_rows_after(path: Path, steps: int) -> None:
         rows = list(csv.reader(file))
     # A kill may have cut the last row short: it has no full set of columns, or lies behind the checkpoint anyway.
     kept = [row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= steps]
-    with path.open("w", newline="") as file:
+    with replacing(path) as part, part.open("w", newline="") as file:
         csv.writer(file).writerows(rows[:1] + kept)
 
 

@@ -8,18 +8,19 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+from rich.console import Console
 
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
-from train import checkpoint, run_folder, state
+from train import checkpoint, run_folder, run_tracks, state
 from train.checkpoint import Checkpoints, Driver
 from train.config import Settings, TrainConfig
 from train.console import Screen, clock
@@ -47,6 +48,8 @@ class RunResult:
     """Laps, times, counters."""
     interrupted: bool
     """Ended early by Ctrl-C or SIGTERM; `--resume-from` goes on."""
+    failure: str | None = None
+    """One sentence when training diverged: losses or network were no longer finite numbers."""
 
 
 @dataclasses.dataclass
@@ -80,9 +83,7 @@ def make_env(settings: Settings) -> KartEnv:
 def train(config: TrainConfig) -> RunResult:
     """Do what `kart train` is asked for; InputError when it cannot be done."""
     run, notes = prepare(config)
-    for note in notes:
-        print(note)
-    return drive(run)
+    return drive(run, notes, Console(stderr=config.json))
 
 
 def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
@@ -92,12 +93,13 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
     source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
     saved = None if source is None else run_folder.settings_of(source)
     settings = resolve(config, jax.default_backend(), saved)
-    env = make_env(settings)
+    circuits, changed = find_circuits(settings, source, saved)
+    env = make_env(dataclasses.replace(settings, tracks=tuple(circuits[name] for name in settings.tracks)))
     graph, fresh = state.start(env, settings)
     notes: list[str] = []
     if source is None or saved is None or config.resume_from is None:
         folder, progress = run_folder.choose(config, settings), Progress()
-    elif continues(settings, saved):
+    elif continues(settings, saved) and not changed:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         fresh, progress = checkpoint.restore(place, fresh, notes.append)
         named_anew = config.save_name is not None and config.save_name != source.path.name
@@ -108,9 +110,26 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
         driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
         fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
         folder, progress = run_folder.choose(config, settings), Progress()
-        notes.append(f"starting from the driver of {place}: track, kart, seed, karts or roll-out length differ")
+        reason = f"{', '.join(changed)} changed" if changed else "track, kart, seed, karts or roll-out length differ"
+        notes.append(f"starting a new run from the driver of {place}: {reason}")
     folder.create(settings)
+    run_tracks.keep(folder, circuits)
     return Run(folder, settings, env, graph, fresh, progress, begun), notes
+
+
+def find_circuits(
+    settings: Settings, source: RunFolder | None, saved: Settings | None
+) -> tuple[dict[str, str], list[str]]:
+    """Where each circuit of a run is loaded from: the copy of the run it goes on from, if that still holds.
+
+    Returns:
+        Name or path as given -> what to load, and the circuits that have changed since the earlier run began.
+    """
+    if source is None or saved is None:
+        return {name: name for name in settings.tracks}, []
+    changed = [name for name in run_tracks.changed(source, saved.tracks) if name in settings.tracks]
+    copies = run_tracks.own(source, saved.tracks)
+    return {name: name if name in changed else copies.get(name, name) for name in settings.tracks}, changed
 
 
 def continues(settings: Settings, saved: Settings) -> bool:
@@ -142,32 +161,47 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def drive(run: Run) -> RunResult:
-    """Train until the steps are done or a stop is asked for; saves at the end in either case."""
+def drive(run: Run, notes: Sequence[str] = (), console: Console | None = None) -> RunResult:
+    """Train until the steps are done, a stop is asked for or training diverges.
+
+    Saves at the end unless it diverged: the checkpoints before are then left as they are.
+
+    Args:
+        run: from `prepare`, with its `notes`, which are shown first.
+        console: where to show them and the progress; None = standard output.
+    """
     settings = run.settings
     total = settings.chunks * settings.steps_per_chunk
     checkpoints = Checkpoints(run.folder.checkpoints, run.steps)
     log = Log(run.folder, run.steps)
-    with stop_requests() as stops, Screen(total, run.steps) as screen:
-        screen.say(f"run folder {run.folder.path}")
+    with stop_requests() as stops, Screen(total, run.steps, console) as screen:
+        for note in (*notes, f"run folder {run.folder.path}"):
+            screen.say(note)
         reporter = Reporter(run, log, screen)
         launched = run.steps
         last_saved = launched
-        while launched < total and not stops:
+        while launched < total and not stops and not reporter.diverged:
             run.state, pending = chunk(run.graph, run.env, settings, run.state)
             launched += settings.steps_per_chunk
             reporter.finish()  # the chunk before, while this one runs
             reporter.pending = pending
             if launched // settings.checkpoint_freq > last_saved // settings.checkpoint_freq:
-                reporter.finish()
-                checkpoints.save(launched, run.state, run.progress)
+                reporter.save(checkpoints)
                 last_saved = launched
         reporter.finish()
         if launched > last_saved:
-            checkpoints.save(launched, run.state, run.progress)
-        screen.say(farewell(run, bool(stops)))
+            reporter.save(checkpoints)
+        if not reporter.diverged:
+            screen.say(farewell(run, bool(stops)))
     log.close()
-    return RunResult(run.folder, run.steps, run.progress, bool(stops))
+    failure = divergence(run) if reporter.diverged else None
+    return RunResult(run.folder, run.steps, run.progress, bool(stops), failure)
+
+
+@jax.jit
+def finite(tree: Any) -> jax.Array:
+    """Whether every number in a tree of arrays is finite, () bool."""
+    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
 
 
 class Reporter:
@@ -178,6 +212,15 @@ class Reporter:
         self.run, self.log, self.screen = run, log, screen
         self.pending: UpdateMetrics | None = None
         self.since = run.begun
+        self.diverged = False  # losses or network are no longer finite numbers
+
+    def save(self, checkpoints: Checkpoints) -> None:
+        """Report the pending chunk and write a checkpoint after it, unless training has diverged."""
+        self.finish()
+        state = self.run.state
+        self.diverged = self.diverged or not bool(finite((state.params, state.optimiser, state.scale)))
+        if not self.diverged:
+            checkpoints.save(self.run.steps, state, self.run.progress)
 
     def finish(self) -> None:
         """Wait for the pending chunk, if there is one, and report each of its updates."""
@@ -185,6 +228,7 @@ class Reporter:
             return
         stacked = jax.device_get(self.pending)
         self.pending = None
+        self.diverged = self.diverged or not bool(finite((stacked.losses, stacked.reward_scale, stacked.std)))
         now = time.monotonic()
         progress, settings = self.run.progress, self.run.settings
         progress.elapsed += now - self.since
@@ -212,3 +256,11 @@ def farewell(run: Run, stopped: bool) -> str:
     if stopped:
         return f"stopped: {reached}; saved, go on with --resume-from {run.folder.path}"
     return f"done: {reached}; saved in {run.folder.path}"
+
+
+def divergence(run: Run) -> str:
+    """What to say when training diverged."""
+    what = f"losses or network are no longer finite numbers after {run.steps:,} steps"
+    if any(run.folder.checkpoints.iterdir()):
+        return f"{what}; the checkpoints before are good: go on with --resume-from {run.folder.path} and other numbers"
+    return f"{what}, before the first checkpoint; begin anew with a smaller --learning-rate"

@@ -32,8 +32,8 @@ def load_policy(
     """Read the trained driver of a run.
 
     Args:
-        run: run folder, run name under `runs_dir`, or one checkpoint of a run. Of a whole run the checkpoint with the
-            best mean return is taken.
+        run: run folder, run name under `runs_dir`, or one checkpoint of a run. Of a whole run the
+            best checkpoint is taken: most clean laps per update, then best mean return, see `Progress.score`.
         runs_dir: where runs are.
         warn: told of each damaged checkpoint that is passed over.
 

@@ -37,6 +37,16 @@ class Progress:
         """Mean return of the recent episodes; nan before the first ended."""
         return _mean(self.recent_episodes, 1)
 
+    @property
+    def lap_rate(self) -> float:
+        """Clean laps per update, over the updates of the recent laps; 0 before the first."""
+        return sum(laps for laps, _ in self.recent_laps) / max(len(self.recent_laps), 1)
+
+    @property
+    def score(self) -> tuple[float, float]:
+        """How good the driver is: clean laps per update first, then the mean return; larger is better."""
+        return self.lap_rate, -math.inf if math.isnan(self.mean_return) else self.mean_return
+
     def take(self, update: UpdateMetrics, steps: int) -> dict[str, float]:
         """Count one update, after which `steps` environment steps are done, and return its scalars by metric name."""
         self.updates += 1

@@ -1,6 +1,8 @@
-"""The folder of a run: `config.json`, `checkpoints/`, `tensorboard/`, `metrics.csv`, `videos/`, `telemetry/`."""
+"""The folder of a run: `config.json`, `tracks/`, `checkpoints/`, `tensorboard/`, `metrics.csv`, `videos/`,
+`telemetry/`."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 from kart_jax.errors import InputError
@@ -18,6 +20,11 @@ class RunFolder:
     def config(self) -> Path:
         """Settings of the run, JSON."""
         return self.path / "config.json"
+
+    @property
+    def tracks(self) -> Path:
+        """Copies of its circuits, see `run_tracks`."""
+        return self.path / "tracks"
 
     @property
     def checkpoints(self) -> Path:
@@ -46,7 +53,7 @@ class RunFolder:
 
     def create(self, settings: Settings) -> None:
         """Make the folders and write the settings."""
-        for folder in (self.checkpoints, self.tensorboard, self.videos, self.telemetry):
+        for folder in (self.tracks, self.checkpoints, self.tensorboard, self.videos, self.telemetry):
             folder.mkdir(parents=True, exist_ok=True)
         settings.save(self.config)
 
@@ -71,7 +78,7 @@ def checkpoint_place(name: str, runs_dir: Path) -> Path:
 
 
 def choose(config: TrainConfig, settings: Settings) -> RunFolder:
-    """A folder for a new run.
+    """Make the folder of a new run; of two processes that ask at once, each gets its own.
 
     A given name that is taken is refused: two runs in one folder would mix their curves. Without a name the first
     free `<track>-<number>` is used, so that `make train` works a second time.
@@ -79,17 +86,28 @@ def choose(config: TrainConfig, settings: Settings) -> RunFolder:
     runs = Path(config.runs_dir)
     if config.save_name is not None:
         folder = runs / config.save_name
-        if folder.exists():
+        if not _claim(folder):
             raise InputError(
                 f"--save-name is {config.save_name}, but {folder} exists; choose another name, "
                 f"or continue that run with --resume-from {config.save_name}"
             )
         return RunFolder(folder)
-    stem = Path(settings.tracks[0]).stem
-    number = 1
-    while (runs / f"{stem}-{number}").exists():
-        number += 1
-    return RunFolder(runs / f"{stem}-{number}")
+    # A generator's name holds a colon, which some file systems and TensorBoard's --logdir do not take.
+    stem = Path(settings.tracks[0]).stem.replace(":", "-")
+    numbered = (runs / f"{stem}-{number}" for number in itertools.count(1))
+    return RunFolder(next(folder for folder in numbered if _claim(folder)))
+
+
+def _claim(folder: Path) -> bool:
+    """Make a folder; False if it exists, InputError if it cannot be made."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+    except OSError as error:
+        if isinstance(error, FileExistsError) and folder.exists():
+            return False
+        raise InputError(f"{folder}: cannot be made ({error.strerror}); give another --runs-dir") from error
+    return True
 
 
 def settings_of(folder: RunFolder) -> Settings:

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from kart_jax.physics import limits
+from kart_jax.physics.contact import open_field
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.signals import signals
 from kart_jax.physics.state import rolling
@@ -15,14 +15,14 @@ from kart_jax.physics.step import step
 from kart_jax.physics.surface import asphalt
 from kart_jax.physics.types import Controls, KartState
 
-LANES, STEPS, DT, G = 12, 2400, 0.005, 9.81
+LANES, STEPS, DT, G = 14, 2400, 0.005, 9.81
 Plan = float | Sequence[float] | np.ndarray
 
 
 @jax.jit
 def _drive(params, start, plan, dt):
     """All lanes through STEPS steps: given controls plus speed and curvature control. Returns states and signals."""
-    walls = limits.open_field()
+    walls = open_field()
 
     def lane(kart, state, plan):
         ground = asphalt(kart)
@@ -78,6 +78,24 @@ def finish(
 def first(condition: np.ndarray, dt: float = DT) -> float:
     """Time (s) at which a condition (STEPS,) first holds; nan if never."""
     return (np.argmax(condition) + 1) * dt if condition.any() else math.nan
+
+
+def cruiser(kart: KartParams) -> KartParams:
+    """The kart with a strong lag-free motor straight on the axle, so that speed can be held at any slip."""
+    return kart.replace(
+        torque=jnp.full_like(kart.torque, 300.0),
+        gear_ratio=jnp.ones_like(kart.gear_ratio),
+        gears=1.0,
+        efficiency=1.0,
+        engine_drag=0.0,
+        engine_inertia=1e-3,
+        clutch_start=-1e6,
+        clutch_full=-1e5,
+        clutch_torque=3000.0,
+        throttle_lag=1e-3,
+        shift_up=1e9,
+        shift_down=-1e9,
+    )
 
 
 def stiff(kart: KartParams) -> KartParams:

@@ -21,7 +21,6 @@ def statics() -> list[Check]:
     at = lambda ax, ay: np.array(load.wheel_loads(jnp.asarray(ax), jnp.asarray(ay), straight, straight, k))  # noqa: E731
     rest, slow, turn, hard = at(0.0, 0.0), at(-5.0, 0.0), at(0.0, 8.0), at(-6.0, 20.0)
     moment = 0.5 * (k.front_track * (turn[1] - turn[0]) + k.rear_track * (turn[3] - turn[2]))
-    share = load.roll_split(jnp.asarray(8.0), jnp.asarray(0.0), k) / (k.mass * 8.0 * k.cog_height)
     return [
         near(1, "sum of wheel loads / mg, at rest", rest.sum() / w, 1.0, 1e-6),
         near(1, "sum of wheel loads / mg, inside rear lifted under braking", hard.sum() / w, 1.0, 1e-6),
@@ -30,8 +29,42 @@ def statics() -> list[Check]:
              / float(k.mass * 5.0 * k.cog_height / k.wheelbase), 1.0, 1e-4),
         near(2, "roll moment of the wheel loads / (m a h)", moment / float(k.mass * 8.0 * k.cog_height), 1.0, 1e-4),
         near(2, "front wheels' part of it / q_f", 0.5 * float(k.front_track) * (turn[1] - turn[0])
-             / float(share * k.mass * 8.0 * k.cog_height), 1.0, 1e-4),
+             / float(front_part(k) * k.mass * 8.0 * k.cog_height), 1.0, 1e-4),
     ]  # fmt: skip
+
+
+def stiffnesses(kart: KartParams) -> tuple[float, float, float]:
+    """Roll stiffness (N m/rad) of the front tyres, of the rear tyres (k t² / 2) and of the frame."""
+    front = float(kart.front_tyre.vertical_stiffness * kart.front_track**2) / 2
+    rear = float(kart.rear_tyre.vertical_stiffness * kart.rear_track**2) / 2
+    return front, rear, float(kart.frame_stiffness)
+
+
+def front_part(kart: KartParams) -> float:
+    """q_f, the part of the roll moment M that the front tyres carry, by hand.
+
+    lambda M enters the frame in front, the rest behind. Left apart, the ends would roll by lambda M / K_f and
+    (1 - lambda) M / K_r; the frame passes on the difference times the stiffness of all three springs in series.
+    """
+    front, rear, frame = stiffnesses(kart)
+    own = float(kart.front_roll_share)
+    series = 1.0 / (1.0 / front + 1.0 / rear + 1.0 / frame)  # N m/rad
+    return own + series * ((1.0 - own) / rear - own / front)
+
+
+def jacked(kart: KartParams, angle: float) -> float:
+    """Load (N) that steering takes from the inside rear wheel on a left-hand lock, by hand.
+
+    The front wheels' heights z = ±d sin(caster) sin(delta) + d sin(kingpin) (1 - cos(delta)) twist the frame by
+    (z_left - z_right) / t_f; tyres and frame in series turn the twist into a moment, which acts on the rear track.
+    """
+    split = float(kart.ackermann_2) * angle**2 + float(kart.ackermann_6) * angle**6
+    cast, pin, scrub = math.sin(float(kart.caster)), math.sin(float(kart.kingpin)), float(kart.scrub_radius)
+    left = scrub * (cast * math.sin(angle + split) + pin * (1.0 - math.cos(angle + split)))
+    right = scrub * (-cast * math.sin(angle - split) + pin * (1.0 - math.cos(angle - split)))
+    front, rear, frame = stiffnesses(kart)
+    twist = (left - right) / float(kart.front_track)  # left front pushed down: left rear lifted
+    return twist / (1.0 / front + 1.0 / rear + 1.0 / frame) / float(kart.rear_track)
 
 
 def lift_threshold(kart: KartParams, angle: float) -> tuple[float, float]:
@@ -44,11 +77,8 @@ def lift_threshold(kart: KartParams, angle: float) -> tuple[float, float]:
     inside = jax.vmap(lambda a: load.wheel_loads(jnp.asarray(0.0), a, left, right, kart)[2])(sweep)
     rear = (1.0 - kart.front_share) * kart.mass * kart.gravity
     found = sweep[jnp.argmax(inside <= 0.125 * load.SOFTNESS * rear)]
-    twist = load.jacking(left, right, kart)
-    unit = kart.mass * kart.cog_height
-    q_rear = 1.0 - load.roll_split(jnp.asarray(1.0), jnp.asarray(0.0), kart) / unit
-    jack = -load.roll_split(jnp.asarray(0.0), twist, kart) / kart.rear_track
-    return float(found), float((rear / 2 - jack) * kart.rear_track / (q_rear * unit))
+    moment = (1.0 - front_part(kart)) * float(kart.mass * kart.cog_height)  # N m per m/s²
+    return float(found), (float(rear) / 2 - jacked(kart, angle)) * float(kart.rear_track) / moment
 
 
 def lifts() -> list[Check]:

@@ -5,7 +5,7 @@ import numpy as np
 from kart_jax.physics.params import preset
 
 from .check import Check, near
-from .drive import DT, drive, finish
+from .drive import DT, STEPS, cruiser, drive, finish
 
 
 def slalom(time: np.ndarray) -> dict[str, np.ndarray]:
@@ -52,4 +52,22 @@ def standstill() -> list[Check]:
         Check(16, "speed held by the brake, with and without throttle, m/s", float(crawl), 0.0, 1e-2),
         Check(16, "chatter there, change of a_x per step, m/s²", float(chatter), 0.0, 1e-2),
         Check(16, "rolling backwards on lock, finite states", float(np.isfinite(hold.x).mean()), 1.0, 1.0),
+    ]
+
+
+def walking_pace() -> list[Check]:
+    """Row 16: on lock from rest to 3 m/s, and from 3 m/s to rest: the yaw rate follows the speed without a kink."""
+    k = preset("senior_max")
+    ramp = np.linspace(0.0, 3.0, STEPS)
+    states, _ = drive([cruiser(k), k.replace(clutch_torque=0.0)], [0.0, 3.0], steering=0.6, brake=[0.0, 0.01],
+                      speed=np.stack([ramp, ramp], -1), hold=[2.0, 0.0])  # fmt: skip
+    gain = np.diff(states.yaw_rate[100:, :2], axis=0)  # after half a second, in which the steering comes on
+    jerk = np.max(np.abs(np.diff(gain, axis=0)), axis=0) / DT
+    walks = states.vx[:, 0] > 0.3
+    bend = states.yaw_rate[walks, 0] / states.vx[walks, 0]
+    return [
+        Check(16, "0 to 3 m/s on lock, least gain of yaw rate in a step, rad/s", float(gain[:, 0].min()), 0.0, 1e-3),
+        Check(16, "most change of yaw acceleration in a step there, rad/s²", float(jerk[0]), 0.0, 0.02),
+        Check(16, "curvature from 0.3 to 3 m/s, largest / least", float(bend.max() / bend.min()), 1.0, 1.05),
+        Check(16, "3 to 0 m/s on lock, most change of yaw acceleration in a step, rad/s²", float(jerk[1]), 0.0, 0.02),
     ]

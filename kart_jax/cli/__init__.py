@@ -6,6 +6,7 @@ Nothing heavy is imported before the subcommand is known, so `kart --help` answe
 import importlib
 import os
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -46,9 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `kart` with the given arguments, by default those of the process.
 
     Returns:
-        The exit code: 0 done, 2 bad input (one sentence on stderr), 130 interrupted, 141 nobody reads the output.
+        The exit code: 0 done, 1 training failed, 2 bad input (one sentence on stderr), 130 interrupted, 141 nobody
+        reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    with warnings.catch_warnings():
+        # A warning is for the user too: one sentence, without the source line that Python adds.
+        warnings.showwarning = lambda message, *_, **__: print(f"kart: {message}", file=sys.stderr)
+        return answer(words)
+
+
+def answer(words: list[str]) -> int:
+    """Run the command that the words ask for; the exit code as in `main`."""
     try:
         code = dispatch(words)
         sys.stdout.flush()

@@ -14,6 +14,12 @@ from kart_jax.errors import InputError
 
 T = TypeVar("T")
 
+# What tyro says of a wrong number, a wrong choice and an absent value, and how every other message of ours says it.
+WRONG_INT = re.compile(r"[Ee]rror parsing (\S+): .*\bint\(\).*: '(.*)'")
+WRONG_FLOAT = re.compile(r"[Ee]rror parsing (\S+): .*\bto float: '(.*)'")
+WRONG_CHOICE = re.compile(r"[Ii]nvalid choice '(.*)' for argument '(.+)'\. Expected one of \((.*)\)")
+NO_VALUE = re.compile(r"[Mm]issing value for argument '(.+)'.*")
+
 
 def parse(config: type[T], command: str, words: Sequence[str], examples: str) -> T:
     """Read the flags of `kart <command>`.
@@ -73,5 +79,19 @@ def sentence(complaint: str) -> str:
     if not text:
         return "the flags cannot be read"
     meant = next((re.search(r"--[\w-]+", block) for block in texts[1:] if block.startswith("Perhaps you meant")), None)
-    text = re.sub(r"^Error parsing \w+Config: ", "", text)
+    text = in_our_words(re.sub(r"^Error parsing \w+Config: ", "", text))
     return text[:1].lower() + text[1:] + (f"; did you mean {meant[0]}?" if meant else "")
+
+
+def in_our_words(text: str) -> str:
+    """Say flag, value and what is allowed, without tyro's and Python's internals."""
+    if found := WRONG_INT.fullmatch(text):
+        return f"{found[1]} is {found[2]}; it must be a whole number written in digits, such as 20"
+    if found := WRONG_FLOAT.fullmatch(text):
+        return f"{found[1]} is {found[2]}; it must be a number, such as 0.5"
+    if found := WRONG_CHOICE.fullmatch(text):
+        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})  # tyro's own order may be that of a set
+        return f"{found[2]} is {found[1]}; allowed are {', '.join(choices)}"
+    if found := NO_VALUE.fullmatch(text):
+        return f"{found[1]} has no value; write one behind it"
+    return text

@@ -3,11 +3,16 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json
+from kart_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from kart_jax.telemetry.log import Log
 
 PLOT_EXAMPLES = """
 kart telemetry plot run.csv
@@ -15,7 +20,7 @@ kart telemetry plot run.csv --lap 2 --out lap2.pdf
 """
 LAPS_EXAMPLES = """
 kart telemetry laps run.csv
-kart telemetry laps runs/circuit-1/telemetry/best.npz --kart 3 --json
+kart telemetry laps runs/circuit-1/telemetry/circuit.csv --json
 """
 
 
@@ -58,12 +63,22 @@ def run_plot(words: Sequence[str]) -> None:
     check_outputs(None, config.out, None)
     log = export.read(config.file, config.kart)
     out = str(Path(config.file).with_suffix(".png")) if config.out is None else config.out
-    _, _, lap = plots.choose_lap(log, config.lap)
+    rows, _, lap = plots.choose_lap(log, config.lap)
+    check_filled(rows)
     plots.save(plots.lap_figure(log, config.lap), out)
     if config.json:
         emit_json({"file": config.file, "plot": out, "lap": None if lap is None else as_figures(lap)})
     else:
         print(f"wrote {out}: " + ("no complete lap" if lap is None else f"lap {lap.number}, {clock(lap.time)}"))
+
+
+def check_filled(rows: "Log") -> None:
+    """Refuse rows of which the page would stay empty."""
+    import numpy as np
+
+    for name in ("time", "x", "y", "speed"):
+        if np.isnan(rows[name]).all():
+            raise InputError(f"{rows.source}: the channel {name} holds no number; record it, or choose another --lap")
 
 
 def run_laps(words: Sequence[str]) -> None:

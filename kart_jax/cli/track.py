@@ -1,7 +1,7 @@
 """`kart track`: list, check, preview, new, import, generate."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from kart_jax.cli.output import emit_json, table, whole
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
+    from kart_jax.track.line import Line
     from kart_jax.track.load import Circuit
 
 MOST_DRAWN = 10_000
@@ -95,9 +96,15 @@ class GenerateConfig:
     """Print the figures as JSON."""
 
     def __post_init__(self) -> None:
-        """Refuse a senseless number."""
+        """Refuse senseless numbers."""
         if not 1 <= self.count <= MOST_DRAWN:
             raise InputError(f"--count is {self.count}; allowed are 1 to {MOST_DRAWN}")
+        from kart_jax.track.generate import LARGEST_SEED
+
+        if not 0 <= self.seed <= LARGEST_SEED + 1 - self.count:
+            raise InputError(
+                f"--seed is {self.seed}; allowed are 0 to {LARGEST_SEED + 1 - self.count} with --count {self.count}"
+            )
 
 
 def figures_of(circuit: "Circuit") -> dict[str, Any]:
@@ -107,6 +114,7 @@ def figures_of(circuit: "Circuit") -> dict[str, Any]:
     found = measure(circuit.line)
     return {
         "name": circuit.name,
+        "title": circuit.title,
         "length": found.length,
         "narrowest": found.width,
         "tightest_radius": found.tightest,
@@ -119,14 +127,18 @@ def figures_of(circuit: "Circuit") -> dict[str, Any]:
 
 def measure_table(figures: list[dict[str, Any]]) -> str:
     """Measures of circuits as text."""
-    head = ["track", "length m", "narrowest m", "tightest radius m", "longest straight m", "corners", "gates"]
+    head = ["track", "length m", "narrowest m", "tightest radius m", "longest straight m", "corners", "gates", "title"]
     keys = ("length", "narrowest", "tightest_radius", "longest_straight")
     digits = (0, 1, 1, 0)
     rows = [
-        [f["name"], *(f"{f[k]:.{d}f}" for k, d in zip(keys, digits, strict=True)), str(f["corners"]), str(f["gates"])]
+        [
+            f["name"],
+            *(f"{f[k]:.{d}f}" for k, d in zip(keys, digits, strict=True)),
+            *(str(f["corners"]), str(f["gates"]), f["title"]),
+        ]
         for f in figures
     ]
-    return table(head, rows)
+    return table(head, rows, words=(0, len(head) - 1))
 
 
 def run_list(words: Sequence[str]) -> None:
@@ -202,15 +214,22 @@ def run_generate(words: Sequence[str]) -> None:
     from kart_jax.track import draw
     from kart_jax.track.generate import generate, measure
 
-    drawn = []
-    for seed in range(config.seed, config.seed + config.count):
-        line = generate(seed)
-        name = f"{config.name}_{seed}"
-        picture = draw.save(line, name, config.folder, config.metres_per_pixel, replace=config.replace)
-        drawn.append({"seed": seed, "picture": str(picture), **dataclasses.asdict(measure(line))})
-        if not config.json:
-            print(f"wrote {picture}: {line.length:.0f} m")
+    seeds = range(config.seed, config.seed + config.count)
+    found: list[dict[str, Any]] = []
+
+    def lines() -> Iterator["Line"]:
+        for seed in seeds:
+            line = generate(seed)
+            found.append(dataclasses.asdict(measure(line)))
+            yield line
+
+    names = [f"{config.name}_{seed}" for seed in seeds]
+    pictures = draw.save_many(names, lines(), config.folder, config.metres_per_pixel, replace=config.replace)
     if config.json:
-        emit_json({"tracks": drawn})
-    elif config.count > 1:
+        rows = zip(seeds, pictures, found, strict=True)
+        emit_json({"tracks": [{"seed": seed, "picture": str(path), **figures} for seed, path, figures in rows]})
+        return
+    for path, figures in zip(pictures, found, strict=True):
+        print(f"wrote {path}: {figures['length']:.0f} m")
+    if config.count > 1:
         print(whole(config.count, "track"))

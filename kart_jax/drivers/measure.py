@@ -15,11 +15,11 @@ from flax import struct
 
 from kart_jax.drivers.profile import Limits
 from kart_jax.drivers.types import Handling
-from kart_jax.physics import contact, drivetrain, limits
+from kart_jax.physics import contact, drivetrain, limits, surface
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.state import rolling
 from kart_jax.physics.step import step
-from kart_jax.physics.types import Controls, KartState, Surface, Walls
+from kart_jax.physics.types import Controls, KartState
 
 DT = 0.005  # s, physics step of the ramps
 RAMP = 6.0  # s, from nothing to all
@@ -55,18 +55,16 @@ class Trace:
     gear: chex.Array  # int32
 
 
-def useful_slip(params: KartParams) -> tuple[chex.Array, chex.Array]:
-    """Slip angle () rad of the front and rear tyres at the peak of their force at the reference load."""
-    front, rear = params.front_tyre, params.rear_tyre
-    return front.shape * front.friction / front.stiffness_y, rear.shape * rear.friction / rear.stiffness_y
+def useful_slip(params: KartParams) -> chex.Array:
+    """Slip angle () rad of the rear tyres at the peak of their force at the reference load."""
+    rear = params.rear_tyre
+    return rear.shape * rear.friction / rear.stiffness_y
 
 
 def _run(params: KartParams, lane: Lane) -> Trace:
     """One lane; fields (steps,)."""
-    points = contact.body_points(params)
-    ground = Surface(grip=jnp.ones(4), rolling=jnp.full(4, params.rolling_asphalt))
-    walls = Walls(distance=jnp.full(points.shape[0], 100.0), normal=jnp.zeros(points.shape).at[:, 0].set(1.0))
-    rear = 0.9 * useful_slip(params)[1]
+    ground, walls = surface.asphalt(params), contact.open_field()
+    rear = 0.9 * useful_slip(params)
     speed = lane.speed
 
     def advance(carry: tuple, part: chex.Array) -> tuple[tuple, Trace]:
@@ -121,7 +119,7 @@ def _net(params: KartParams, trace: Trace) -> chex.Array:
 def _when(trace: Trace, most: chex.Array) -> tuple[chex.Array, chex.Array]:
     """For bends (..., ROWS, steps): the step at which each level of `most` (ROWS,) is reached, and whether it is."""
     rising = jax.lax.cummax(trace.lateral, axis=trace.lateral.ndim - 1)
-    levels = jnp.broadcast_to(jnp.linspace(0.0, 0.995, COLUMNS) * most[:, None], (*rising.shape[:-1], COLUMNS))
+    levels = jnp.broadcast_to(jnp.linspace(0.0, 0.995, COLUMNS)[None] * most[:, None], (*rising.shape[:-1], COLUMNS))
     first = jnp.sum(rising[..., None, :] < levels[..., None], axis=-1)
     last = rising.shape[-1] - 1
     return jnp.clip(first, SETTLED, last), first <= last
@@ -148,7 +146,6 @@ def measure(params: KartParams) -> tuple[Limits, Handling]:
     slow = jnp.max(jnp.where(reached, slowed, 0.0)[braked], axis=0) / jnp.interp(rows, speeds, brake)[:, None]
     slow = jnp.clip(slow, 0.0, 1.0).at[:, 0].set(1.0)
 
-    front, rear = useful_slip(params)
     measured = Limits(
         lateral=jnp.interp(speeds, rows, most),
         drive=drive,
@@ -159,4 +156,4 @@ def measure(params: KartParams) -> tuple[Limits, Handling]:
         brake_share=jax.lax.cummin(slow, axis=1),
         top=jnp.asarray(TOP),
     )
-    return measured, Handling(slip=slip.at[:, 0].set(0.0), front_slip=front, rear_slip=rear)
+    return measured, Handling(slip=slip.at[:, 0].set(0.0), rear_slip=useful_slip(params))

@@ -44,7 +44,7 @@ def lap(
 def _plan(tracks: Tracks, params: KartParams, limits: Limits, handling: Handling, nodes: int, line: str) -> Plan:
     """Plan for every circuit of the stack."""
     trail = 1.0 - TRAIL * jnp.linspace(0.0, 1.0, limits.brake_share.shape[-1])
-    limits = limits.replace(brake_share=limits.brake_share * trail)
+    limits = limits.replace(brake_share=limits.brake_share * trail[None])
     cautious = limits.replace(lateral=USE * limits.lateral, brake=USE_BRAKE * limits.brake)
     margin = params.rear_width / 2 + SPARE
     plans = jax.vmap(lap, in_axes=(None, 0, None, None, None, None))(

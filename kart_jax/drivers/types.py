@@ -12,8 +12,7 @@ class Handling:
     """How one kart answers its steering in steady cornering, measured on the simulator itself."""
 
     slip: chex.Array  # (V, R) rad, steer angle beyond the direction in which the front axle moves; as in `Limits`
-    front_slip: chex.Array  # () rad, slip angle of the front axle past which more lock brings no more force
-    rear_slip: chex.Array  # () rad, the same of the rear axle
+    rear_slip: chex.Array  # () rad, slip angle of the rear axle past which more brings no more force
 
 
 @struct.dataclass

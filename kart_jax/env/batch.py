@@ -4,7 +4,6 @@ A batch may be split over the devices of a mesh with one axis, `KARTS`; each dev
 waits for another. What an environment does depends neither on the batch nor on the device it is in.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import chex
@@ -19,10 +18,17 @@ from kart_jax.errors import InputError
 KARTS = "karts"  # name of the mesh axis
 
 
-def kart_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
-    """A mesh for `reset_batch` and `step_batch` over these devices; default all."""
-    devices = jax.devices() if devices is None else devices
-    return jax.make_mesh((len(devices),), (KARTS,), axis_types=(AxisType.Auto,), devices=devices)
+def kart_mesh(count: int | None = None) -> Mesh:
+    """A mesh for `reset_batch` and `step_batch` over the first `count` devices, default all of this process.
+
+    On a CPU there is one device unless `jax.config.update("jax_num_cpu_devices", cores)` comes before the first use
+    of JAX. InputError when there are not so many.
+    """
+    devices = jax.local_devices()
+    count = len(devices) if count is None else count
+    if not 1 <= count <= len(devices):
+        raise InputError(f"{count} devices are asked for; this process has {len(devices)}; ask for 1 to {len(devices)}")
+    return jax.make_mesh((count,), (KARTS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 
 
 def reset_batch(
@@ -72,6 +78,8 @@ def _split(part, in_specs: tuple[PartitionSpec, ...], count: int, mesh: Mesh | N
     if mesh is None:
         return part
     if count % mesh.size:
-        raise InputError(f"{count} environments cannot be split over {mesh.size} devices; use a multiple of {mesh.size}")
+        raise InputError(
+            f"{count} environments cannot be split over {mesh.size} devices; use a multiple of {mesh.size}"
+        )
     # Nothing is exchanged between devices, so there is nothing for the check of varying values to find.
     return partial(jax.shard_map, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(KARTS), check_vma=False)(part)

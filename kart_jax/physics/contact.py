@@ -13,6 +13,11 @@ SOFT_SPEED = 0.5  # m/s, below which restitution fades, so that a kart comes to 
 MOST_PUSH = 0.25  # m per step and point, so that a corrupt distance cannot throw the kart away
 
 
+def open_field(dtype: jnp.dtype | type = float) -> Walls:
+    """No barrier near."""
+    return Walls(distance=jnp.full((POINTS,), 1e3, dtype), normal=jnp.zeros((POINTS, 2), dtype))
+
+
 def _corners(params: KartParams) -> tuple[tuple[chex.Array, chex.Array], ...]:
     """The contact points as scalars (x, y), m, body frame."""
     front, rear = params.front_distance + params.nose, -params.rear_distance - params.tail

@@ -15,16 +15,6 @@ RPM = 30.0 / jnp.pi  # 1/min per rad/s
 
 
 @struct.dataclass
-class Spin:
-    """Speeds after a step."""
-
-    left: chex.Array  # () rad/s, front-left wheel
-    right: chex.Array  # () rad/s, front-right wheel
-    axle: chex.Array  # () rad/s
-    engine: chex.Array  # () rad/s
-
-
-@struct.dataclass
 class Grip:
     """What one tyre offers the spin equation: F_x = hold + slope (r omega - v_x), v_x already inside `hold`."""
 
@@ -77,6 +67,16 @@ def clutch_slope(engine: chex.Array, axle: chex.Array, ratio: chex.Array, params
     return params.clutch_torque * jnp.clip(bite, 0.0, 1.0) / jnp.sqrt(slip * slip + params.clutch_slip**2)
 
 
+def easing_slope(cut: chex.Array, params: KartParams, dt: float) -> chex.Array:
+    """Most torque per slip (N m s/rad) that the clutch is given while `cut` s of a shift are left: I_e / (cut - dt).
+
+    With it the slip falls in a line to nothing at the end of the shift, at the torque I_e slip / shift_cut. A clutch
+    left to bite fully would pass the engine's surplus spin to the axle within four steps, tear the rear tyres
+    loose and push the kart harder than the lower gear did.
+    """
+    return jnp.where(cut > 0.0, params.engine_inertia / jnp.maximum(cut - dt, 1e-6), jnp.inf)
+
+
 def brake_slope(spin: chex.Array, torque: chex.Array, params: KartParams) -> chex.Array:
     """Brake torque per spin (N m s/rad): torque / sqrt(omega² + omega_0²)."""
     return torque / jnp.sqrt(spin * spin + params.brake_slip**2)
@@ -109,7 +109,7 @@ def rear_spin(
     radius = params.rear_tyre.radius
     ratio = gear_ratio(gear, params)
     drive, drag = engine_torque(throttle, engine, cut, params)
-    clutch = clutch_slope(engine, axle, ratio, params)
+    clutch = jnp.minimum(clutch_slope(engine, axle, ratio, params), easing_slope(cut, params, dt))
     free = params.engine_inertia + dt * drag
     push = params.engine_inertia * engine + dt * drive
     share = dt * clutch / (free + dt * clutch)
@@ -133,5 +133,5 @@ def shift(
     up = idle & (implied > params.shift_up) & (gear < params.gears - 1.0)
     down = idle & (implied < params.shift_down) & (gear > 0)
     gear = gear + up.astype(gear.dtype) - down.astype(gear.dtype)
-    cut = jnp.where(up, params.shift_cut, jnp.maximum(cut - dt, 0.0))
+    cut = jnp.where(up | down, params.shift_cut, jnp.maximum(cut - dt, 0.0))
     return gear, cut

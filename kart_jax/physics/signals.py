@@ -9,7 +9,7 @@ from kart_jax.physics.types import KartState, Signals
 
 
 def signals(state: KartState, params: KartParams) -> Signals:
-    """Speed, engine speed, wheel loads and slips, wheel angles, roll and pitch of a kart.
+    """Speed, engine speed, wheel loads and slips, roll and pitch of a kart.
 
     Roll and pitch come from the tyres' vertical deflection: roll = (F_right - F_left) / (k t) averaged over the
     axles, pitch = (F_front / k_f - F_rear / k_r) / (2 L) less its value at rest.
@@ -40,7 +40,6 @@ def signals(state: KartState, params: KartParams) -> Signals:
         wheel_load=jnp.stack(loads),
         slip_ratio=jnp.stack([(t - v) / r for t, v, r in zip(tread, along, reference, strict=True)]),
         slip_angle=jnp.stack([-jnp.arctan2(v, r) for v, r in zip(across, reference, strict=True)]),
-        wheel_angle=jnp.stack([left, right]),
         roll=roll,
         pitch=pitch,
     )

@@ -9,11 +9,6 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
 
 
-def at_rest(params: KartParams, x: chex.Numeric, y: chex.Numeric, yaw: chex.Numeric) -> KartState:
-    """A kart standing still at (x, y) m and heading `yaw` rad, engine idling, first gear."""
-    return rolling(params, x, y, yaw, jnp.zeros_like(jnp.asarray(x, dtype=float)))
-
-
 def rolling(params: KartParams, x: chex.Numeric, y: chex.Numeric, yaw: chex.Numeric, speed: chex.Numeric) -> KartState:
     """A kart rolling straight ahead at `speed` m/s: wheels without slip, the gear and engine speed that fit."""
     x, y, yaw, speed = jnp.broadcast_arrays(*(jnp.asarray(v, dtype=float) for v in (x, y, yaw, speed)))

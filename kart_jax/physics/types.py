@@ -67,6 +67,5 @@ class Signals:
     wheel_load: chex.Array  # (4,) N
     slip_ratio: chex.Array  # (4,) longitudinal slip
     slip_angle: chex.Array  # (4,) rad
-    wheel_angle: chex.Array  # (2,) rad, steer angle of the front wheels, left and right
     roll: chex.Array  # () rad, positive = leaning to the right (right side down)
     pitch: chex.Array  # () rad, positive = nose down

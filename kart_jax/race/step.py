@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from kart_jax import geometry
-from kart_jax.physics import contact, surface
+from kart_jax.physics import chassis, contact, surface
 from kart_jax.physics import step as physics
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import Controls, KartState, Walls
@@ -85,9 +85,8 @@ def _advance_kart(kart: KartState, clock, place, controls, tracks, track, params
 
 def wheel_points(params: KartParams) -> chex.Array:
     """Contact patches (4, 2) m in the body frame: front-left, front-right, rear-left, rear-right."""
-    front, rear = params.front_distance, -params.rear_distance
-    left = 0.5 * params.front_track, 0.5 * params.rear_track
-    return jnp.stack([jnp.stack(p) for p in ((front, left[0]), (front, -left[0]), (rear, left[1]), (rear, -left[1]))])
+    xs, ys = chassis.wheel_positions(params)
+    return jnp.stack([jnp.stack(xs), jnp.stack(ys)], axis=-1)
 
 
 def _project_body(points: chex.Array, kart: KartState, tracks: Tracks, track, index) -> TrackPoint:

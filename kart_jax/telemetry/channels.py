@@ -125,7 +125,7 @@ CHANNELS: tuple[Channel, ...] = (
     Channel("checkpoint_angle", "deg", "left", "direction to the next gate, from straight ahead", _checkpoint_angle),
     Channel("on_track", "", "", "1 = inside the track limits", lambda c: c.on_track, whole=True),
     Channel("lap_valid", "", "", "1 = the lap under way still counts", lambda c: c.timing.lap_valid, whole=True),
-    Channel("lap_time", "s", "", "time since the start line", lambda c: c.time - c.timing.lap_start),
+    Channel("lap_time", "s", "", "time since the start line", lambda c: c.timing.lap_time),
     Channel("last_lap", "s", "", "last valid lap by the race timing", lambda c: c.timing.last_lap),
     Channel("best_lap", "s", "", "best valid lap by the race timing", lambda c: c.timing.best_lap),
 )

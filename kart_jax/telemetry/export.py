@@ -64,19 +64,28 @@ def _parse_table(path: str | Path, rows: Any) -> Log:
     values = [_parse(path, rows.line_num, names, row) for row in rows if row]
     if not values:
         raise InputError(f"{path}: holds no rows below the header; record at least one step")
+    if np.isnan(values).all():
+        raise InputError(f"{path}: holds no number below the header; record at least one step")
     return Log(names, np.asarray(values, np.float32), str(path))
 
 
 def _text(path: Path) -> str:
     """Return the text of the file, or say why it is not one."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of a telemetry CSV or npz")
+    _check_file(path)
     if path.stat().st_size > MOST_BYTES:
         raise InputError(f"{path}: size is over {MOST_BYTES} bytes; split it into parts")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(f"{path}: is not readable text; give a CSV in UTF-8") from error
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file."""
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give the path of a telemetry CSV or npz in it")
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the path of a telemetry CSV or npz")
 
 
 def _is_number(cell: str) -> bool:
@@ -121,8 +130,7 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
         InputError: one sentence.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of a telemetry npz")
+    _check_file(path)
     try:
         with np.load(path, allow_pickle=False) as data:
             values, names = data["values"].astype(np.float32), tuple(str(name) for name in data["names"])
@@ -130,6 +138,8 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
         raise InputError(f"{path}: is not a telemetry npz with the arrays values and names; record it anew") from error
     if values.ndim != 3 or values.shape[2] != len(names) or 0 in values.shape:
         raise InputError(f"{path}: values has the shape {values.shape}; it must be (steps, karts, {len(names)})")
+    if np.isnan(values).all():
+        raise InputError(f"{path}: holds no number; record at least one step")
     return values, names
 
 

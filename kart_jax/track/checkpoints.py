@@ -24,9 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from kart_jax.errors import InputError
+from kart_jax.files import replacing
 
 FILE_NAME = "checkpoints.json"
-LARGEST_FILE = 4_000_000  # bytes; thousands of entries
+LARGEST_FILE = 16_000_000  # bytes; 10,000 generated circuits take 6 million
 SCALES = (0.02, 10.0)  # m per pixel that a drawing may have
 LEAST_GATES, MOST_GATES = 3, 1000  # with the start line; fewer would let a kart turn round and score
 DIRECTIONS = ("clockwise", "counterclockwise")
@@ -73,7 +74,27 @@ def read(path: Path) -> dict[str, Entry]:
     Raises:
         InputError: the file is missing, too large, not JSON, or an entry has a missing, unknown or wrong field.
     """
-    return {name: parse(name, fields, path) for name, fields in _read_json(path).items()}
+    return {name: parse(name, fields, path) for name, fields in read_raw(path).items()}
+
+
+def write(path: Path, entries: dict[str, object]) -> None:
+    """Write entries, as `read_raw` gives them, with one field per line, so that people can read and edit them.
+
+    Raises:
+        InputError: they are too many to be read back, or the file cannot be written.
+    """
+    blocks = []
+    for name, entry in entries.items():
+        fields = entry.items() if isinstance(entry, dict) else ()
+        lines = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in fields)
+        blocks.append(f"  {json.dumps(name)}: {{\n{lines}\n  }}")
+    text = "{\n" + ",\n".join(blocks) + "\n}\n"
+    if len(text) > LARGEST_FILE:
+        raise InputError(
+            f"{path}: the file would have {len(text)} bytes; at most {LARGEST_FILE} are read, so choose another folder"
+        )
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
 
 
 def read_entry(picture: Path) -> Entry:
@@ -83,7 +104,7 @@ def read_entry(picture: Path) -> Entry:
         InputError: as `read`, for this entry; or there is no entry of this name.
     """
     path = picture.parent / FILE_NAME
-    entries = _read_json(path)
+    entries = read_raw(path)
     if picture.stem not in entries:
         known = ", ".join(sorted(entries)) or "none"
         raise InputError(
@@ -93,8 +114,8 @@ def read_entry(picture: Path) -> Entry:
     return parse(picture.stem, entries[picture.stem], path)
 
 
-def _read_json(path: Path) -> dict[str, object]:
-    """The JSON object in `path`, strictly: no duplicate keys, no NaN or Infinity."""
+def read_raw(path: Path) -> dict[str, object]:
+    """The JSON object in `path`, strictly: no duplicate keys, no NaN or Infinity; the entries are not checked."""
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:

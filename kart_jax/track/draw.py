@@ -5,8 +5,10 @@ nearer edge of the asphalt: coverage = 1/2 - e / pixel between 0 and 1. The edge
 hundredths of a pixel, as when a finer picture is averaged.
 """
 
-import json
+import contextlib
+import io
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from PIL import Image
 from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
-from kart_jax.files import replacing
+from kart_jax.files import locked, replacing
 from kart_jax.track import checkpoints
 from kart_jax.track.line import Line, resample
 
@@ -73,26 +75,81 @@ def save(
     Raises:
         InputError: the name is not allowed or taken, the scale is out of range, or the folder's JSON is damaged.
     """
-    picture, index = Path(folder) / f"{name}.png", Path(folder) / checkpoints.FILE_NAME
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
-        raise InputError(f"name is {name!r}; allowed are up to 64 letters, digits, _ and -; give for example my_track")
+    return save_many([name], [line], folder, metres_per_pixel, title, replace)[0]
+
+
+def save_many(
+    names: Sequence[str],
+    lines: Iterable[Line],
+    folder: str | Path,
+    metres_per_pixel: float,
+    title: str = "",
+    replace: bool = False,
+) -> list[Path]:
+    """Write a picture and an entry for each circuit, all of them or none; arguments as in `save`.
+
+    All are painted first, one circuit of `lines` at a time. Then pictures and entries take their places together,
+    while other processes are kept out of the folder.
+    """
+    folder = Path(folder)
+    _check(names, metres_per_pixel)
+    _check_free(names, folder, replace)
+    pictures: dict[str, bytes] = {}
+    drawn: dict[str, object] = {}
+    for name, line in zip(names, lines, strict=True):
+        image, drawn[name] = rasterise(line, metres_per_pixel, title)
+        pictures[name] = _png(image)
+    return _place(pictures, drawn, folder, replace)
+
+
+def _png(image: Image.Image) -> bytes:
+    """The picture as the content of a PNG file; about 10 kB for a kart circuit."""
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return file.getvalue()
+
+
+def _place(pictures: dict[str, bytes], drawn: dict[str, object], folder: Path, replace: bool) -> list[Path]:
+    """Write pictures and their entries by name; returns the paths of the pictures."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); give a folder of yours") from error
+    paths = [folder / f"{name}.png" for name in pictures]
+    with locked(folder), contextlib.ExitStack() as stack:
+        entries = _check_free(list(pictures), folder, replace)
+        for path, content in zip(paths, pictures.values(), strict=True):
+            stack.enter_context(replacing(path)).write_bytes(content)
+        checkpoints.write(folder / checkpoints.FILE_NAME, {**entries, **drawn})
+    return paths
+
+
+def _check(names: Sequence[str], metres_per_pixel: float) -> None:
+    """Refuse names and scales that no track may have."""
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+            raise InputError(
+                f"name is {name!r}; allowed are up to 64 letters, digits, _ and -; give for example my_track"
+            )
     least, most = checkpoints.SCALES
     if not least <= metres_per_pixel <= most:
         raise InputError(
             f"metres_per_pixel is {metres_per_pixel:g}; allowed are {least:g} to {most:g}; give 0.25 for kart circuits"
         )
+
+
+def _check_free(names: Sequence[str], folder: Path, replace: bool) -> dict[str, object]:
+    """The folder's entries, after refusing a name that is taken and JSON that is damaged."""
+    index = folder / checkpoints.FILE_NAME
     if index.exists():
         checkpoints.read(index)
-    entries = json.loads(index.read_text(encoding="utf-8")) if index.exists() else {}
-    if not replace and (name in entries or picture.exists()):
-        raise InputError(f"{picture}: there is a track of this name; give another name, or say that it may be replaced")
-    image, entry = rasterise(line, metres_per_pixel, title)
-    entries[name] = entry
-    with replacing(picture) as part:
-        image.save(part, format="PNG", optimize=True)
-        with replacing(index) as text:
-            text.write_text(_json(entries), encoding="utf-8")
-    return picture
+    entries = checkpoints.read_raw(index) if index.exists() else {}
+    taken = [] if replace else [name for name in names if name in entries or (folder / f"{name}.png").exists()]
+    if taken:
+        raise InputError(
+            f"{folder / taken[0]}.png: there is a track of this name; give another name, or say that it may be replaced"
+        )
+    return entries
 
 
 def _coverage(line: Line, low: np.ndarray, pixel: float, width: int, height: int) -> np.ndarray:
@@ -130,12 +187,3 @@ def _entry(line: Line, low: np.ndarray, metres_per_pixel: float, height: int, ti
         "sectors": [pixels[round(count / 3)], pixels[round(2 * count / 3)]],
     }
     return entry | ({"title": title} if title else {})
-
-
-def _json(entries: dict[str, Any]) -> str:
-    """Write the entries with one field per line, so that people can read and edit them."""
-    blocks = []
-    for name, entry in entries.items():
-        fields = ",\n".join(f"    {json.dumps(key)}: {json.dumps(value)}" for key, value in entry.items())
-        blocks.append(f"  {json.dumps(name)}: {{\n{fields}\n  }}")
-    return "{\n" + ",\n".join(blocks) + "\n}\n"

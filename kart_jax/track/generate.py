@@ -7,14 +7,12 @@ again from the same stream.
 """
 
 import dataclasses
-from collections.abc import Iterable
 
 import numpy as np
 
 from kart_jax.errors import InputError
-from kart_jax.track import clearance, corners, field, stack
+from kart_jax.track import clearance, corners
 from kart_jax.track.line import Line
-from kart_jax.track.types import Tracks
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +75,6 @@ def generate(seed: int) -> Line:
         if line is not None and is_valid(line):
             return line
     raise RuntimeError(f"seed {seed} gave no circuit in {ATTEMPTS} attempts")  # chance (8/9)^2000
-
-
-def generate_many(seeds: Iterable[int]) -> Tracks:
-    """Draw one circuit per seed and stack their device arrays."""
-    return stack.stack([field.build(generate(seed)) for seed in seeds])
 
 
 def measure(line: Line) -> Measures:

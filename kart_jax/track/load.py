@@ -7,6 +7,7 @@ import dataclasses
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Circuit:
     line: Line
     gates: np.ndarray  # (G,) m, ascending arc lengths, first 0
     sectors: np.ndarray  # (3,) m, ascending, first 0
+    title: str = ""  # one line for lists and previews
 
 
 def folders() -> list[Path]:
@@ -61,17 +63,23 @@ def _named() -> Iterator[tuple[str, Path]]:
 def find(source: str | os.PathLike[str]) -> Path:
     """The file of a track: a name with or without .png, or the path of a PNG or a CSV.
 
-    A bare name is looked up in `folders` first, so a stray circuit.png in the working folder hides nothing.
+    What holds a separator, as ./circuit.png does, is a path. A name without one is looked up in `folders` first, so a
+    stray circuit.png in the working folder hides nothing; a warning tells of such a file.
 
     Raises:
         InputError: there is no such track or file.
     """
     path = Path(source)
     name = path.stem if path.suffix.lower() == ".png" else path.name
-    if path.parent == Path() and path.suffix.lower() != ".csv":
-        for place in folders():
-            if (place / f"{name}.png").is_file():
-                return place / f"{name}.png"
+    known_file = _known_file(name) if is_name(source) else None
+    if known_file is not None:
+        if path.is_file() and path.suffix and not path.samefile(known_file):
+            warnings.warn(
+                f"track {path} is the known one, {known_file}; for the other file of this name in the working folder "
+                f"write .{os.sep}{path}",
+                stacklevel=1,  # of one place, so that Python shows it once
+            )
+        return known_file
     if path.suffix.lower() in SUFFIXES and path.is_file():
         return path
     if path.exists():
@@ -80,6 +88,18 @@ def find(source: str | os.PathLike[str]) -> Path:
     close = difflib.get_close_matches(name, known, 1)
     hint = f"did you mean {close[0]}?" if close else "choose one, or give the path of a .png or .csv"
     raise InputError(f'track is "{os.fspath(source)}", which does not exist; known are {", ".join(known)}: {hint}')
+
+
+def is_name(source: str | os.PathLike[str]) -> bool:
+    """Whether a source may be a name, with or without .png; what holds a separator or ends in .csv is a path."""
+    text = os.fspath(source)
+    return not any(mark in text for mark in (os.sep, os.altsep) if mark) and not text.lower().endswith(".csv")
+
+
+def _known_file(name: str) -> Path | None:
+    """The picture of a name in `folders`, if there is one."""
+    pictures = (place / f"{name}.png" for place in folders())
+    return next((picture for picture in pictures if picture.is_file()), None)
 
 
 def seeds(source: Source) -> range | None:
@@ -114,7 +134,8 @@ def circuit(source: Source) -> Circuit:
     if isinstance(source, Line):
         return Circuit("line", source, field.default_gates(source), field.default_sectors(source))
     path = find(source)
-    return _circuit(path.stem, _arrays(path))
+    title = "" if path.suffix.lower() == ".csv" else checkpoints.read_entry(path).title
+    return _circuit(path.stem, _arrays(path), title)
 
 
 def load(source: Source | Sequence[Source]) -> Tracks:
@@ -160,27 +181,37 @@ def _fields(kind: type) -> list[str]:
     return [one.name for one in dataclasses.fields(kind)]
 
 
-def _circuit(name: str, arrays: cache.Arrays) -> Circuit:
+def _circuit(name: str, arrays: cache.Arrays, title: str = "") -> Circuit:
     """The host side of the cached arrays."""
     parts = {one: arrays[f"line.{one}"] for one in _fields(Line)}
     line = Line(**{**parts, "length": float(parts["length"])})
-    return Circuit(name, line, arrays["gates"], arrays["sectors"])
+    return Circuit(name, line, arrays["gates"], arrays["sectors"], title)
 
 
-def _arrays(path: Path) -> cache.Arrays:
-    """Everything derived from the file at `path`, by way of the cache."""
+def content(path: Path) -> bytes:
+    """Everything that makes the circuit in the file at `path`: its bytes and, for a picture, its entry.
+
+    Raises:
+        InputError: the file cannot be read or is too large, or a picture has no good entry.
+    """
     try:
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise InputError(f"{path}: the file has {size} bytes; at most {LARGEST_FILE} are allowed, so scale it down")
-        content = path.read_bytes()
+        whole = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); check its name and rights") from None
     if path.suffix.lower() == ".csv":
-        return cache.fetch(b"csv" + content, lambda: _derive(importers.read_csv(path), None, None))
-    entry = checkpoints.read_entry(path)
-    facts = repr(dataclasses.replace(entry, where="")).encode()
-    return cache.fetch(b"png" + facts + content, lambda: _derive_picture(path, entry))
+        return b"csv" + whole
+    entry = dataclasses.replace(checkpoints.read_entry(path), where="", title="")
+    return b"png" + repr(entry).encode() + whole
+
+
+def _arrays(path: Path) -> cache.Arrays:
+    """Everything derived from the file at `path`, by way of the cache."""
+    if path.suffix.lower() == ".csv":
+        return cache.fetch(content(path), lambda: _derive(importers.read_csv(path), None, None))
+    return cache.fetch(content(path), lambda: _derive_picture(path, checkpoints.read_entry(path)))
 
 
 def _derive_picture(path: Path, entry: checkpoints.Entry) -> cache.Arrays:

@@ -59,8 +59,9 @@ def draw(circuit: Circuit) -> Figure:
         *plan.get_legend_handles_labels(), loc="outside upper center", ncols=7, fontsize=8, facecolor="#a9adb3"
     )
     full = line.half_left + line.half_right
+    heading = f"{circuit.name}: {circuit.title}\n" if circuit.title else f"{circuit.name}: "
     plan.set_title(
-        f"{circuit.name}: {line.length:.0f} m, {full.min():.1f} to {full.max():.1f} m wide, "
+        f"{heading}{line.length:.0f} m, {full.min():.1f} to {full.max():.1f} m wide, "
         f"tightest radius {1 / np.abs(line.curvature).max():.1f} m, {len(circuit.gates)} gates"
     )
     _draw_profile(profile, circuit)

@@ -9,6 +9,7 @@ from kart_jax.errors import InputError
 from kart_jax.track.types import Tracks
 
 LARGEST_INDEX = 2**31 - 1  # the look-ups flatten (track, row, column) into one int32
+VIEW_WORDS = 4  # per cell, in the view's own picture of the ground, which numbers all words by one int32
 
 
 def stack(circuits: Sequence[Tracks]) -> Tracks:
@@ -18,7 +19,8 @@ def stack(circuits: Sequence[Tracks]) -> Tracks:
     say how much is in use.
 
     Raises:
-        InputError: nothing to stack, different cell sizes, or more cells than an int32 can number.
+        InputError: nothing to stack, different cell sizes, or more cells than an int32 can number, be it here or
+            in the view, which keeps `VIEW_WORDS` words of each cell in use.
     """
     if not circuits:
         raise InputError("the list of tracks is empty; name at least one track")
@@ -27,6 +29,12 @@ def stack(circuits: Sequence[Tracks]) -> Tracks:
     sizes = sorted({c.cell_size for c in circuits})
     if len(sizes) > 1:
         raise InputError(f"the tracks have cell sizes {sizes} m; build every track of a stack with the same cell_size")
+    words = VIEW_WORDS * sum(_cells_in_use(c) for c in circuits)
+    if words > LARGEST_INDEX:
+        raise InputError(
+            f"the stack of {sum(c.size for c in circuits)} tracks needs {words} words for its view, more than 2^31; "
+            "use fewer or smaller tracks"
+        )
     samples = _join([np.asarray(c.samples) for c in circuits])
     counts = np.concatenate([np.asarray(c.count) for c in circuits])
     for rows, count in zip(samples, counts, strict=True):
@@ -40,6 +48,12 @@ def stack(circuits: Sequence[Tracks]) -> Tracks:
     }  # fmt: skip
     arrays = {name: jnp.asarray(array) for name, array in joined.items()}
     return Tracks(samples=jnp.asarray(samples), count=jnp.asarray(counts), cell_size=sizes[0], **arrays)
+
+
+def _cells_in_use(circuits: Tracks) -> int:
+    """Cells of the circuits' own extents, without padding."""
+    sides = np.rint(np.asarray(circuits.extent, float) / circuits.cell_size).astype(int)
+    return int((sides[:, 0] * sides[:, 1]).sum())
 
 
 def _join(parts: list[np.ndarray], fill: float = 0) -> np.ndarray:

@@ -12,7 +12,6 @@ its slope in the same row, so that a query is continuous from sample to sample w
 import enum
 
 import chex
-import jax
 from flax import struct
 
 
@@ -61,11 +60,6 @@ class Tracks:
     def size(self) -> int:
         """Number of circuits T in the stack."""
         return self.count.shape[0]
-
-    @property
-    def nbytes(self) -> int:
-        """Memory of all arrays in bytes."""
-        return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(self))
 
 
 @struct.dataclass

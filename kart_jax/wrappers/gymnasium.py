@@ -11,6 +11,7 @@ Needs the extra `gym`. Every value that leaves is NumPy; the simulation stays on
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from kart_jax.telemetry import export, log, record
 
 TRACK = "circuit.png"
 KART = "rental_gx270"
+TELEMETRY_STEPS = 90_000  # an hour, about 25 MB
 FILM = ViewConfig(height=360, width=640)  # what `render()` draws for people
 
 
@@ -91,6 +93,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         kart: str = KART,
         params: EnvParams | None = None,
         render_mode: str | None = None,
+        telemetry_steps: int = TELEMETRY_STEPS,
     ) -> None:
         """Build the environment; nothing is compiled before the first `reset`.
 
@@ -101,11 +104,14 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             kart: class of the kart.
             params: traced parameters; default those of the environment.
             render_mode: None or "rgb_array".
+            telemetry_steps: how many of the latest control steps `export_telemetry` can write; by default an hour.
 
         Raises:
-            InputError: unknown track or class, bad file, or a history shorter than 1.
+            InputError: unknown track or class, bad file, or a history or telemetry shorter than 1.
         """
         _check_history(telemetry_history)
+        if telemetry_steps < 1:
+            raise InputError(f"telemetry_steps is {telemetry_steps}; it must be at least 1; leave it out for an hour")
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InputError(f"render_mode is {render_mode!r}; allowed are None and 'rgb_array'; leave it out")
         self.core = make(track_name, kart=kart, config=EnvConfig(frame_stack=frame_stack))
@@ -115,7 +121,8 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.action_space = _action_space()
         self._history = np.zeros((telemetry_history, len(observe.CHANNELS)), np.float32)
         self._state = None
-        self._rows: list[np.ndarray] = []
+        self._rows: deque[np.ndarray] = deque(maxlen=telemetry_steps)
+        self._steps = 0  # control steps since the environment was made
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
         """Begin an episode.
@@ -134,11 +141,12 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         """Hold the action for one control step of 0.04 s; after the end of an episode `reset` must follow."""
         if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
-        step = np.int32(len(self._rows))
+        step = np.int32(self._steps)
         (observation, self._state, reward, terminated, truncated, info), row = _advance(
             self.core, self._state, np.asarray(action, np.float32), step, self.params
         )
         self._rows.append(np.asarray(row))
+        self._steps += 1
         self._history = _pushed(self._history, np.asarray(observation["telemetry"]))
         return (
             _host(observation, self._history),
@@ -155,7 +163,8 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         return np.array(_film(self.core, self._state, self.params))
 
     def export_telemetry(self, path: str | os.PathLike[str]) -> None:
-        """Write every control step since the environment was made as CSV, one row a step.
+        """Write the latest control steps as CSV, one row a step: all since the environment was made, or as many as
+        `telemetry_steps` keeps.
 
         Raises:
             InputError: nothing has been driven yet.
@@ -204,11 +213,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     `infos["final_info"]`, with the masks `_final_obs` and `_final_info`.
     """
 
-    metadata = {  # noqa: RUF012
-        "render_modes": ["rgb_array"],
-        "render_fps": 25,
-        "autoreset_mode": AutoresetMode.SAME_STEP,
-    }
+    metadata = {"render_modes": [], "autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012
 
     def __init__(
         self,
