@@ -49,6 +49,9 @@ def test_the_trained_driver_is_examined_beside_the_scripted_one(trained):
     assert learned.best_lap > scripted.best_lap * 0.98  # nobody beats the script by luck
     again = evaluate.evaluate("oval", drives=4, laps=2, runs_dir=str(runs))
     assert again == [learned, scripted]
+    drawn, script = evaluate.evaluate("oval", drives=4, laps=2, explore=True, runs_dir=str(runs))
+    assert drawn != learned  # exploration concerns the learned driver only
+    assert script == scripted
 
 
 def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, oval):

@@ -27,7 +27,7 @@ from train import run_folder, run_tracks
 from train.networks import Observation
 from train.policy import Policy, load_policy
 
-Act = Callable[[Any, Observation, EnvState], jax.Array]  # driver, (B, ...), (B, ...) -> (B, 2)
+Act = Callable[[Any, Observation, EnvState, jax.Array], jax.Array]  # driver, (B, ...), (B, ...), key () -> (B, 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,12 +66,17 @@ class Tally:
     steps: jax.Array  # int32
 
 
-def learned(policy: Policy, observation: Observation, _: EnvState) -> jax.Array:
-    """Act by the trained policy."""
+def learned(policy: Policy, observation: Observation, *_: Any) -> jax.Array:
+    """Act by the trained policy, the most likely action each time."""
     return policy(observation)
 
 
-def by_script(driver: tuple[scripted.Plan, KartEnv], _: Observation, state: EnvState) -> jax.Array:
+def exploring(policy: Policy, observation: Observation, _: EnvState, key: jax.Array) -> jax.Array:
+    """Act by the trained policy as in training, with exploration."""
+    return policy.explore(observation, key)
+
+
+def by_script(driver: tuple[scripted.Plan, KartEnv], _: Observation, state: EnvState, __: jax.Array) -> jax.Array:
     """Act by the scripted driver, which sees the state itself."""
     plan, env = driver
 
@@ -101,9 +106,9 @@ def drive(act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int) ->
     none = jnp.zeros(drives, jnp.int32)
     tally = Tally(jnp.ones(drives, bool), none, jnp.full(drives, jnp.inf), jnp.zeros(drives), none, none)
 
-    def step(carry: tuple[Observation, EnvState, Tally], _: Any) -> tuple[tuple[Any, ...], None]:
+    def step(carry: tuple[Observation, EnvState, Tally], act_key: jax.Array) -> tuple[tuple[Any, ...], None]:
         observation, state, tally = carry
-        action = act(driver, observation, state)
+        action = act(driver, observation, state, act_key)
         observation, state, _, terminated, truncated, info = step_batch(env, key, state, action, params, varied=True)
         lap = tally.alive & info.lap_completed
         tally = Tally(
@@ -116,7 +121,7 @@ def drive(act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int) ->
         )
         return (observation, state, tally), None
 
-    (_, _, tally), _ = jax.lax.scan(step, (observation, state, tally), length=steps)
+    (_, _, tally), _ = jax.lax.scan(step, (observation, state, tally), jax.random.split(jax.random.key(1), steps))
     return tally
 
 
@@ -138,7 +143,13 @@ def result(driver: str, track: str, tally: Tally, dt: float) -> Result:
 
 
 def evaluate(
-    run: str, *, track_name: tuple[str, ...] | None = None, drives: int = 8, laps: int = 2, runs_dir: str = "runs"
+    run: str,
+    *,
+    track_name: tuple[str, ...] | None = None,
+    drives: int = 8,
+    laps: int = 2,
+    explore: bool = False,
+    runs_dir: str = "runs",
 ) -> list[Result]:
     """Examine the driver of a run beside the scripted one.
 
@@ -147,6 +158,7 @@ def evaluate(
         track_name: circuits; default those of the run, from the copies in its folder.
         drives: drives per circuit.
         laps: how many laps a drive has time for after the way to the line, at 1.5 times the scripted lap time.
+        explore: draw the learned driver's actions as in training instead of taking the most likely ones.
         runs_dir: where runs are.
 
     Returns:
@@ -164,7 +176,7 @@ def evaluate(
         seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])
         steps = math.ceil(seconds / config.control_dt)
         params = start_params(env.default_params, drives, seconds)
-        tally = drive(learned, policy, env, params, steps)
+        tally = drive(exploring if explore else learned, policy, env, params, steps)
         results.append(result(run, track, tally, config.control_dt))
         tally = drive(by_script, (plan, blind), blind, params, steps)
         results.append(result("scripted", track, tally, config.control_dt))

@@ -15,7 +15,7 @@ from train.networks import ActorCritic, Observation
 
 @struct.dataclass
 class Policy:
-    """A deterministic driver; a pytree, so that it may be an argument of a jitted function."""
+    """A trained driver, deterministic unless asked to `explore`; a pytree, so that it may be an argument of a jitted function."""
 
     params: nnx.State
     graph: nnx.GraphDef[ActorCritic] = struct.field(pytree_node=False)
@@ -24,6 +24,11 @@ class Policy:
         """Most likely action before the squashing, squashed: batch of observations (B, ...) -> (B, 2) in [-1, 1]."""
         mean, _, _ = nnx.merge(self.graph, self.params)(observation)
         return distribution.squash(mean)
+
+    def explore(self, observation: Observation, key: jax.Array) -> jax.Array:
+        """An action drawn as in training; shapes as in `__call__`, `key` for the whole batch."""
+        mean, log_std, _ = nnx.merge(self.graph, self.params)(observation)
+        return distribution.squash(distribution.sample(key, mean, log_std))
 
 
 def load_policy(

@@ -30,6 +30,8 @@ class EvalConfig:
     """Drives per track and driver, 1 to 10000."""
     laps: int = 2
     """How many laps a drive has time for, 1 to 100."""
+    explore: bool = False
+    """Let the learned driver draw its actions as in training, instead of taking the most likely ones."""
     runs_dir: str = "runs"
     """Folder of the runs."""
     json: bool = False
@@ -49,7 +51,12 @@ def run(words: Sequence[str]) -> None:
     from train.evaluate import evaluate
 
     results = evaluate(
-        config.run, track_name=config.track_name, drives=config.drives, laps=config.laps, runs_dir=config.runs_dir
+        config.run,
+        track_name=config.track_name,
+        drives=config.drives,
+        laps=config.laps,
+        explore=config.explore,
+        runs_dir=config.runs_dir,
     )
     if config.json:
         emit_json({"run": config.run, "results": [dataclasses.asdict(result) for result in results]})
