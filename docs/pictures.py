@@ -77,7 +77,7 @@ def draw_learning_curve(run: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.plot(steps, column("rollout/ep_rew_mean"))
     left.set(xlabel="1,000 environment steps", ylabel="mean return of the last episodes")
-    right.plot(minutes, column("rollout/lap_time_mean"), ".", label="mean clean lap of the update")
+    right.plot(minutes, column("rollout/lap_time_mean"), ".", label="mean of the last 100 clean laps")
     right.plot(minutes, np.fmin.accumulate(column("rollout/lap_time_best")), label="best so far")
     right.set(xlabel="minutes", ylabel="lap time in s")
     right.legend()
