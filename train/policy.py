@@ -15,7 +15,10 @@ from train.networks import ActorCritic, Observation
 
 @struct.dataclass
 class Policy:
-    """A trained driver, deterministic unless asked to `explore`; a pytree, so that it may be an argument of a jitted function."""
+    """A trained driver, deterministic unless asked to `explore`.
+
+    A pytree, so that it may be an argument of a jitted function.
+    """
 
     params: nnx.State
     graph: nnx.GraphDef[ActorCritic] = struct.field(pytree_node=False)
