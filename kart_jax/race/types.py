@@ -38,7 +38,5 @@ class RaceState:
     on_track: chex.Array  # (K,) bool, at least one wheel was inside the track limits all through the last step
     wall_distance: chex.Array  # (K,) m, smallest bodywork-to-barrier distance of the last step; negative = contact
     tick: chex.Array  # () int32, physics steps since the start of the race
-    time: (
-        chex.Array
-    )  # () s since the start of the race = tick * dt, so that it does not drift; float32, 1 ms coarse after 2 h
+    time: chex.Array  # () s since the start = tick * dt, so that it does not drift; float32, 1 ms coarse after 2 h
     track: chex.Array  # () int32, index into the stack of circuits
