@@ -35,14 +35,15 @@ $(STAMP): requirements.lock pyproject.toml
 	if ! $(BIN)/uv --version >/dev/null 2>&1; then \
 	  "$$python" -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --constraint requirements.lock uv; \
 	fi
-	@echo "set-up: packages from requirements.lock"
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --requirement requirements.lock
-	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
-	@cuda=$${CUDA-$$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | awk -F. 'NR == 1 { print ($$1 >= 580 ? 13 : 12) }' || true)}; \
+	@extras="--extra gym"; \
+	cuda=$${CUDA-$$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | awk -F. 'NR == 1 { print ($$1 >= 580 ? 13 : 12) }' || true)}; \
 	if [ -n "$$cuda" ]; then \
-	  echo "set-up: jax with CUDA $$cuda (an NVIDIA driver is present; CUDA= turns this off)"; \
-	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --constraint requirements.lock "jax[cuda$$cuda]"; \
-	fi
+	  echo "set-up: jax with CUDA $$cuda (an NVIDIA driver is present; CUDA= turns this off)"; extras="$$extras --extra cuda$$cuda"; \
+	fi; \
+	echo "set-up: packages at the versions of requirements.lock"; \
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --constraint requirements.lock \
+	  --requirement pyproject.toml $$extras --group dev
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
 train: $(STAMP) ## train a driver on tracks/circuit.png; flags in ARGS="..."
@@ -68,8 +69,8 @@ types: $(STAMP) ## pyright
 bench: $(STAMP) ## environment throughput on this machine; flags in ARGS="..."
 	@$(BIN)/python benchmarks/env_throughput.py $(ARGS)
 
-lock: $(STAMP) ## resolve requirements.lock anew: one file for every Python version
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra gym --group dev --upgrade \
+lock: $(STAMP) ## resolve requirements.lock anew: one file for every Python version and every extra
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --upgrade \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 	  --output-file requirements.lock pyproject.toml
 

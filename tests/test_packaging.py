@@ -37,8 +37,12 @@ def test_the_lock_names_one_exact_version_of_everything_for_every_python(python)
             assert one.name not in chosen, f"{one.name} twice on {python}"
             chosen[one.name] = str(one.specifier)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [*project["project"]["dependencies"], *project["project"]["optional-dependencies"]["gym"]]
-    for text in [*wanted, *project["dependency-groups"]["dev"]]:
+    wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    for extra, needs in project["project"]["optional-dependencies"].items():
+        wanted += needs
+        if extra.startswith("cuda"):
+            assert chosen[f"jax-{extra}-plugin"] == chosen[f"jax-{extra}-pjrt"] == chosen["jax"]
+    for text in wanted:
         need = Requirement(text)
         name = re.sub(r"[-_.]+", "-", need.name).lower()
         assert name in chosen, f"{name} is not in requirements.lock; run make lock"
@@ -141,16 +145,16 @@ def test_the_wheel_drives_and_trains_from_an_empty_folder_outside_the_checkout(w
 
 
 @pytest.mark.slow
-def test_the_wheel_works_in_an_environment_of_its_own_made_from_the_lock(wheel, tmp_path):
+def test_the_wheel_works_in_an_environment_of_its_own_at_the_versions_of_the_lock(wheel, tmp_path):
     """As a user installs it; needs the package index or a warm uv cache."""
     own, work = tmp_path / "venv", tmp_path / "work"
     work.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
     python = str(own / "bin" / "python")
     uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", python]
-    for words in (["--requirement", str(LOCK)], ["--no-deps", str(wheel)]):
-        done = subprocess.run([*uv, *words], cwd=work, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+    install = [*uv, "--constraint", str(LOCK), str(wheel)]
+    done = subprocess.run(install, cwd=work, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
     where = "import kart_jax, train; print(kart_jax.__file__, train.__file__)"
     found = subprocess.run([python, "-P", "-c", where], cwd=work, capture_output=True, text=True, check=True).stdout
     assert all(path.startswith(str(own)) for path in found.split())
