@@ -1,6 +1,8 @@
 """What all tests share: the CPU as platform, in two devices, a compilation cache, a small circuit."""
 
+import dataclasses
 import os
+import shutil
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -15,6 +17,7 @@ CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
 jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
 jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_numpy_rank_promotion", "raise")  # shapes that differ in rank are a mistake until written out
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
@@ -113,3 +116,37 @@ def make_circle_log(seconds: float = 33.0, rate: float = 25.0, start: float = 0.
         "best_lap": np.full_like(time, np.nan),
     }
     return Log(NAMES, np.column_stack([columns[name] for name in NAMES]).astype(np.float32), "circle.csv")
+
+
+@pytest.fixture
+def on_ring(monkeypatch):
+    """Training drives on the ring of `ring_env`."""
+    from ring_env import RingEnv
+
+    from train import loop
+
+    monkeypatch.setattr(loop, "make_env", lambda settings: RingEnv())
+
+
+@pytest.fixture(scope="session")
+def unbroken(tmp_path_factory):
+    """A finished run on the ring that nothing disturbed, with its result."""
+    from ring_env import RingEnv
+    from ring_runs import SMALL, run
+
+    from train import loop
+
+    runs = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_env", lambda settings: RingEnv())
+        finished, result, _ = run(dataclasses.replace(SMALL, runs_dir=str(runs), save_name="whole"))
+    return finished, result
+
+
+@pytest.fixture
+def copied(unbroken, tmp_path):
+    """A copy of that run to be damaged at will; (run folder, runs folder)."""
+    from train.run_folder import RunFolder
+
+    shutil.copytree(unbroken[0].folder.path, tmp_path / "whole")
+    return RunFolder(tmp_path / "whole"), tmp_path

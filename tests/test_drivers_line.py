@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from conftest import oval_line
 
-from kart_jax.drivers import cyclic, line, path
+from kart_jax.drivers import cyclic, line, path, scripted
 from kart_jax.drivers.path import Corridor
+from kart_jax.physics.params import preset
 from kart_jax.track import field, stack
 from kart_jax.track.types import Column
 
@@ -109,3 +110,22 @@ def test_sampling_wraps_at_the_count():
     # Between the last node and the first the value goes back from 63 to 0.
     middle = tracks.length[1] * 63.5 / 64
     np.testing.assert_allclose(path.along(values, tracks, jnp.int32(1), middle), 31.5, atol=1e-2)
+
+
+def test_a_plan_does_not_depend_on_the_longest_circuit_of_the_stack():
+    # Planned on the nodes of a circuit 17 times as long, the steps of 0.1 m drown curvature in rounding: nan.
+    kart = preset("rental_gx270")
+    short, long = (field.build(oval_line(straight, radius)) for straight, radius in ((60.0, 6.0), (1200.0, 60.0)))
+    plans = scripted.prepare(stack.stack([long, short]), kart)
+    alone = scripted.prepare(short, kart)
+    assert plans.lap_time[1] == pytest.approx(float(alone.lap_time[0]), rel=1e-5)
+    times = plans.speed.shape[1] // alone.speed.shape[1]
+    assert times == 16
+    np.testing.assert_allclose(plans.path.offset[1, ::times], alone.path.offset[0], atol=1e-4)
+    np.testing.assert_allclose(plans.speed[1, ::times], alone.speed[0], atol=1e-3)
+
+
+def test_refined_values_are_the_same_function():
+    values = jnp.asarray([[0.0, 4.0, -2.0, 1.0]])
+    np.testing.assert_allclose(path.refine(values, 2), [[0.0, 2.0, 4.0, 1.0, -2.0, -0.5, 1.0, 0.5]])
+    np.testing.assert_array_equal(path.refine(values, 1), values)

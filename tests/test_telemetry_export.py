@@ -49,6 +49,16 @@ def test_npz_reads_back_and_holds_units(tmp_path):
     np.testing.assert_array_equal(export.read(tmp_path / "run.npz", kart=2).values, values[:, 2])
 
 
+def test_a_drive_in_an_npz_ends_where_its_numbers_end(tmp_path):
+    values = np.ones((5, 2, len(NAMES)), np.float32)
+    values[3:, 0], values[:, 1] = np.nan, np.nan
+    values[1, 0, 4] = np.nan  # one value that does not exist is no end
+    export.write_npz(tmp_path / "drives.npz", values)
+    np.testing.assert_array_equal(export.read(tmp_path / "drives.npz").values, values[:3, 0])
+    with pytest.raises(InputError, match=r"drives\.npz: kart 1 has no number; its drive ended at once; choose another"):
+        export.read(tmp_path / "drives.npz", kart=1)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [

@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 from conftest import oval_csv
 
 from kart_jax.env.make import make
+from kart_jax.errors import InputError
+from kart_jax.telemetry import export, laps
 from train import evaluate, loop, profiles
 from train.config import TrainConfig
 
@@ -40,18 +43,37 @@ def test_a_telemetry_policy_learns_to_lap(trained):
 
 def test_the_trained_driver_is_examined_beside_the_scripted_one(trained):
     _, runs = trained
-    learned, scripted = evaluate.evaluate("oval", drives=4, laps=2, runs_dir=str(runs))
+    learned, scripted = evaluate.evaluate("oval", drives=4, laps=2, telemetry=runs / "drives", runs_dir=str(runs))
+    for one in (learned, scripted):
+        check_recording(one)
     assert (learned.driver, scripted.driver) == ("oval", "scripted")
     assert scripted.completion_rate == 1.0
     assert scripted.off_track_time == 0.0
     assert learned.drives == scripted.drives == 4
     assert learned.completion_rate >= 0.5
     assert learned.best_lap > scripted.best_lap * 0.98  # nobody beats the script by luck
-    again = evaluate.evaluate("oval", drives=4, laps=2, runs_dir=str(runs))
-    assert again == [learned, scripted]
-    drawn, script = evaluate.evaluate("oval", drives=4, laps=2, explore=True, runs_dir=str(runs))
+    drawn, script = evaluate.evaluate(
+        "oval", drives=4, laps=2, explore=True, telemetry=runs / "drives", runs_dir=str(runs)
+    )
     assert drawn != learned  # exploration concerns the learned driver only
     assert script == scripted
+
+
+def check_recording(figures):
+    """The telemetry of the drives tells the figures of the result."""
+    drives = [export.read(figures.telemetry, kart) for kart in range(figures.drives)]
+    seconds = [drive["time"][-1] for drive in drives]
+    assert np.mean(seconds) + 0.04 == pytest.approx(figures.drive_time, abs=0.02)  # the last step has no row
+    clean = [[lap.time for lap in laps.split(drive) if lap.valid] for drive in drives]
+    assert sum(map(len, clean)) == figures.laps
+    assert min(map(min, filter(None, clean))) == pytest.approx(figures.best_lap, abs=1e-3)
+
+
+def test_telemetry_beyond_all_memory_is_refused(trained):
+    _, runs = trained
+    with pytest.raises(InputError, match=r"10000 drives of 100 laps is \d+\.\d GB; allowed are 2 GB; ask for fewer"):
+        evaluate.evaluate("oval", drives=10_000, laps=100, telemetry=runs / "huge", runs_dir=str(runs))
+    assert not (runs / "huge").exists()
 
 
 def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, oval):

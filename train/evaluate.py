@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from kart_jax.drivers import scripted
@@ -23,9 +24,14 @@ from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
+from kart_jax.errors import InputError
+from kart_jax.telemetry import export, record
+from kart_jax.telemetry.channels import NAMES
 from train import run_folder, run_tracks
 from train.networks import Observation
 from train.policy import Policy, load_policy
+
+LARGEST_RECORDING = 2_000_000_000  # bytes of telemetry of one driver on one circuit
 
 Act = Callable[[Any, Observation, EnvState, jax.Array], jax.Array]  # driver, (B, ...), (B, ...), key () -> (B, 2)
 
@@ -52,6 +58,8 @@ class Result:
     """Mean seconds per drive with all wheels off the track."""
     drive_time: float
     """Mean seconds until the drive ended."""
+    telemetry: str | None
+    """File with the telemetry of the drives; None = none was asked for."""
 
 
 @struct.dataclass
@@ -97,17 +105,23 @@ def start_params(params: EnvParams, drives: int, seconds: float) -> EnvParams:
     return dataclasses.replace(many, start=start, limits=limits)
 
 
-@partial(jax.jit, static_argnums=(0, 4))
-def drive(act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int) -> Tally:
-    """Drive every drive of `params` (B, ...) for `steps` control steps."""
+@partial(jax.jit, static_argnums=(0, 4, 5))
+def drive(
+    act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int, recorded: bool = False
+) -> tuple[Tally, jax.Array | None]:
+    """Drive every drive of `params` (B, ...) for `steps` control steps.
+
+    Returns:
+        The counters, and if `recorded` the telemetry (steps, B, C), nan from the end of each drive on.
+    """
     drives = jnp.shape(params.start.grid)[0]
     key = jax.random.key(0)
     observation, state = reset_batch(env, key, params, drives, varied=True)
     none = jnp.zeros(drives, jnp.int32)
     tally = Tally(jnp.ones(drives, bool), none, jnp.full(drives, jnp.inf), jnp.zeros(drives), none, none)
 
-    def step(carry: tuple[Observation, EnvState, Tally], act_key: jax.Array) -> tuple[tuple[Any, ...], None]:
-        observation, state, tally = carry
+    def step(carry: tuple[Observation, EnvState, Tally], now: tuple[Any, ...]) -> tuple[tuple[Any, ...], Any]:
+        (observation, state, tally), (act_key, count) = carry, now
         action = act(driver, observation, state, act_key)
         observation, state, _, terminated, truncated, info = step_batch(env, key, state, action, params, varied=True)
         lap = tally.alive & info.lap_completed
@@ -119,14 +133,19 @@ def drive(act: Act, driver: Any, env: KartEnv, params: EnvParams, steps: int) ->
             off_track=tally.off_track + (tally.alive & info.off_track),
             steps=tally.steps + tally.alive,
         )
-        return (observation, state, tally), None
+        if not recorded:
+            return (observation, state, tally), None
+        rows = jax.vmap(record.frame, (0, None, None, 0))(state.race, count, env.tracks, params.kart)[:, 0]
+        # A row after the end belongs to the next episode.
+        return (observation, state, tally), jnp.where(tally.alive[:, None], rows, jnp.nan)
 
-    (_, _, tally), _ = jax.lax.scan(step, (observation, state, tally), jax.random.split(jax.random.key(1), steps))
-    return tally
+    clock = (jax.random.split(jax.random.key(1), steps), jnp.arange(steps))
+    (_, _, tally), values = jax.lax.scan(step, (observation, state, tally), clock)
+    return tally, values
 
 
-def result(driver: str, track: str, tally: Tally, dt: float) -> Result:
-    """Sum up the drives of one driver; `dt` s per step."""
+def result(driver: str, track: str, tally: Tally, dt: float, telemetry: Path | None) -> Result:
+    """Sum up the drives of one driver; `dt` s per step, `telemetry` their file."""
     tally = jax.device_get(tally)
     laps = int(tally.laps.sum())
     return Result(
@@ -139,6 +158,7 @@ def result(driver: str, track: str, tally: Tally, dt: float) -> Result:
         mean_lap=float(tally.lap_time_sum.sum()) / laps if laps else None,
         off_track_time=float(tally.off_track.mean()) * dt,
         drive_time=float(tally.steps.mean()) * dt,
+        telemetry=None if telemetry is None else str(telemetry),
     )
 
 
@@ -149,6 +169,7 @@ def evaluate(
     drives: int = 8,
     laps: int = 2,
     explore: bool = False,
+    telemetry: Path | None = None,
     runs_dir: str = "runs",
 ) -> list[Result]:
     """Examine the driver of a run beside the scripted one.
@@ -159,6 +180,8 @@ def evaluate(
         drives: drives per circuit.
         laps: how many laps a drive has time for after the way to the line, at 1.5 times the scripted lap time.
         explore: draw the learned driver's actions as in training instead of taking the most likely ones.
+        telemetry: folder for the telemetry of all drives, an npz (steps, drives, channels) for each circuit
+            and driver, nan from the end of a drive on.
         runs_dir: where runs are.
 
     Returns:
@@ -167,17 +190,36 @@ def evaluate(
     policy, settings = load_policy(run, runs_dir)
     results: list[Result] = []
     own = run_tracks.own(run_folder.find(run, Path(runs_dir)), settings.tracks)
-    for track in track_name or settings.tracks:
+    for number, track in enumerate(track_name or settings.tracks, 1):
         source = track if track_name else own[track]
         config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
         env = make(source, kart=settings.kart, config=config)
         blind = dataclasses.replace(env, config=EnvConfig(frame_stack=1, vision=False))
         plan = scripted.prepare(env.tracks, env.default_params.kart)
+        drivers = (
+            (run, "learned", exploring if explore else learned, policy, env),
+            ("scripted", "scripted", by_script, (plan, blind), blind),
+        )
         seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])
-        steps = math.ceil(seconds / config.control_dt)
         params = start_params(env.default_params, drives, seconds)
-        tally = drive(exploring if explore else learned, policy, env, params, steps)
-        results.append(result(run, track, tally, config.control_dt))
-        tally = drive(by_script, (plan, blind), blind, params, steps)
-        results.append(result("scripted", track, tally, config.control_dt))
+        steps = math.ceil(seconds / config.control_dt)
+        if telemetry:
+            _check_size(steps, drives, laps)
+        for name, kind, *driver in drivers:
+            tally, values = drive(*driver, params, steps, telemetry is not None)
+            file = None
+            if telemetry:
+                file = telemetry / f"{number}-{Path(track).stem.replace(':', '-')}-{kind}.npz"
+                export.write_npz(file, np.asarray(values))
+            results.append(result(name, track, tally, config.control_dt, file))
     return results
+
+
+def _check_size(steps: int, drives: int, laps: int) -> None:
+    """Refuse a recording that fits no memory."""
+    size = 4 * steps * drives * len(NAMES)
+    if size > LARGEST_RECORDING:
+        raise InputError(
+            f"telemetry of {drives} drives of {laps} laps is {size / 1e9:.1f} GB; "
+            f"allowed are {LARGEST_RECORDING / 1e9:g} GB; ask for fewer --drives or --laps"
+        )

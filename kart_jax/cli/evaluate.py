@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 
 import tyro
 
@@ -12,6 +13,7 @@ from kart_jax.errors import InputError
 EXAMPLES = """
 kart eval runs/circuit-1
 kart eval circuit-1 --track-name monza.png spa.png --drives 16 --json
+kart eval circuit-1 --drives 100 --telemetry drives/
 """
 
 
@@ -32,6 +34,8 @@ class EvalConfig:
     """How many laps a drive has time for, 1 to 100."""
     explore: bool = False
     """Let the learned driver draw its actions as in training, instead of taking the most likely ones."""
+    telemetry: str | None = None
+    """Write the telemetry of every drive into this folder: an .npz for each track and driver."""
     runs_dir: str = "runs"
     """Folder of the runs."""
     json: bool = False
@@ -56,6 +60,7 @@ def run(words: Sequence[str]) -> None:
         drives=config.drives,
         laps=config.laps,
         explore=config.explore,
+        telemetry=None if config.telemetry is None else Path(config.telemetry),
         runs_dir=config.runs_dir,
     )
     if config.json:
@@ -76,3 +81,6 @@ def run(words: Sequence[str]) -> None:
         for result in results
     ]
     print(table(head, rows))
+    for result in results:
+        if result.telemetry is not None:
+            print(f"wrote {result.telemetry}")

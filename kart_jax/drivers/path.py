@@ -1,8 +1,7 @@
 """The path a driver follows, as an offset from the centre line on M equal nodes per lap, and its geometry.
 
-Nodes are equally spaced in centre-line arc length and M is the same for every circuit of a stack, so all
-derivatives are periodic differences, whatever the number of samples of the circuit. With offset n, centre-line
-curvature k and primes for d/ds, the path p = c + n N has
+Nodes are equally spaced in centre-line arc length, so all derivatives are periodic differences, whatever the number
+of samples of the circuit. With offset n, centre-line curvature k and primes for d/ds, the path p = c + n N has
 
     stretch   g = |p'| = sqrt((1 - n k)² + n'²)
     curvature   = ((1 - n k) ((1 - n k) k + n'') + n' (n k' + 2 n' k)) / g³
@@ -38,9 +37,12 @@ class Path:
     stretch: chex.Array  # (M,) metres of path per metre of centre line
 
 
-def node_count(tracks: Tracks) -> int:
-    """Nodes per lap for this stack: the power of two that keeps them at most about `NODE_SPACING` apart."""
-    return 2 ** max(5, int(tracks.samples.shape[1] / NODE_SPACING - 1).bit_length())
+def node_count(samples: int) -> int:
+    """Nodes per lap for a circuit of so many samples: the power of two that is just enough for `NODE_SPACING`.
+
+    Many more would drown second differences in the rounding of float32.
+    """
+    return 2 ** max(5, int(samples / NODE_SPACING - 1).bit_length())
 
 
 def sample(tracks: Tracks, track: chex.Array, column: Column, nodes: int) -> chex.Array:
@@ -95,6 +97,13 @@ def build(offset: chex.Array, lane: Corridor) -> Path:
     k_slope = first_difference(lane.curvature, lane.step)
     curvature, stretch = curvature_of(offset, slope, bend, lane.curvature, k_slope)
     return Path(offset, curvature, jnp.arctan2(slope, 1.0 - offset * lane.curvature), stretch)
+
+
+def refine(values: chex.Array, times: int) -> chex.Array:
+    """Periodic values (..., M) on `times` as many nodes, (..., times M): the same piecewise linear function."""
+    here, there = values[..., None], jnp.roll(values, -1, axis=-1)[..., None]
+    between = here + (there - here) * (jnp.arange(times) / times)
+    return between.reshape(*values.shape[:-1], -1)
 
 
 def along(values: chex.Array, tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:

@@ -9,13 +9,14 @@ import functools
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from kart_jax.drivers import line as racing
 from kart_jax.drivers import measure, path, profile
 from kart_jax.drivers.follow import control
 from kart_jax.drivers.path import Path
 from kart_jax.drivers.profile import Limits
-from kart_jax.drivers.types import Handling, Plan
+from kart_jax.drivers.types import Plan
 from kart_jax.errors import InputError
 from kart_jax.physics.params import KartParams
 from kart_jax.track.types import Tracks
@@ -41,16 +42,14 @@ def lap(
 
 
 @functools.partial(jax.jit, static_argnames=("nodes", "line"))
-def _plan(tracks: Tracks, params: KartParams, limits: Limits, handling: Handling, nodes: int, line: str) -> Plan:
-    """Plan for every circuit of the stack."""
-    trail = 1.0 - TRAIL * jnp.linspace(0.0, 1.0, limits.brake_share.shape[-1])
-    limits = limits.replace(brake_share=limits.brake_share * trail[None])
+def _laps(
+    tracks: Tracks, which: chex.Array, params: KartParams, limits: Limits, nodes: int, line: str
+) -> tuple[Path, chex.Array, chex.Array, chex.Array]:
+    """`lap` on the circuits `which` (G,) of the stack; every field (G, ...)."""
     cautious = limits.replace(lateral=USE * limits.lateral, brake=USE_BRAKE * limits.brake)
     margin = params.rear_width / 2 + SPARE
-    plans = jax.vmap(lap, in_axes=(None, 0, None, None, None, None))(
-        tracks, jnp.arange(tracks.size), cautious, margin, nodes, line
-    )
-    return Plan(*plans, limits=limits, handling=handling)
+    one = functools.partial(lap, nodes=nodes, line=line)
+    return jax.vmap(one, in_axes=(None, 0, None, None))(tracks, which, cautious, margin)
 
 
 _measure = jax.jit(measure.measure)
@@ -60,7 +59,7 @@ def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
     """Plan path and speed on every circuit of a stack for one kart.
 
     Args:
-        tracks: the stack of T circuits.
+        tracks: the stack of T circuits, concrete.
         params: the kart (unbatched); `jax.vmap` over karts works.
         line: "optimal" for the minimum-curvature line inside the widths, "given" for the centre line itself
             (circuits recorded as driven lines).
@@ -74,4 +73,17 @@ def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
     if line not in LINES:
         raise InputError(f"driver: line is {line!r}; allowed are {', '.join(LINES)}; choose one of them")
     limits, handling = _measure(params)
-    return _plan(tracks, params, limits, handling, path.node_count(tracks), line)
+    trail = 1.0 - TRAIL * jnp.linspace(0.0, 1.0, limits.brake_share.shape[-1])
+    limits = limits.replace(brake_share=limits.brake_share * trail[None])
+    # Each circuit is planned on nodes that suit its length, then all get as many as the longest.
+    nodes = np.array([path.node_count(int(count)) for count in np.asarray(tracks.count)])
+    parts, order = [], []
+    for count in np.unique(nodes):
+        which = np.flatnonzero(nodes == count)
+        way, speed, acceleration, time = _laps(tracks, which, params, limits, int(count), line)
+        finer = functools.partial(path.refine, times=int(nodes.max() // count))
+        parts.append((*jax.tree.map(finer, (way, speed, acceleration)), time))
+        order.append(which)
+    back = np.argsort(np.concatenate(order))
+    plans = jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[back], *parts)
+    return Plan(*plans, limits=limits, handling=handling)

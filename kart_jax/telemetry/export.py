@@ -144,7 +144,7 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def read(path: str | Path, kart: int = 0) -> Log:
-    """Read the log of one kart from a CSV or, by its ending, an npz.
+    """Read the log of one kart from a CSV or, by its ending, an npz, where rows of nan after its drive are left out.
 
     Raises:
         InputError: one sentence.
@@ -154,4 +154,8 @@ def read(path: str | Path, kart: int = 0) -> Log:
     values, names = read_npz(path)
     if not 0 <= kart < values.shape[1]:
         raise InputError(f"{path}: kart is {kart}; allowed are 0 to {values.shape[1] - 1}; choose one with --kart")
-    return Log(names, values[:, kart], str(path))
+    rows = values[:, kart]
+    driven = np.flatnonzero(~np.isnan(rows).all(axis=1))
+    if not len(driven):
+        raise InputError(f"{path}: kart {kart} has no number; its drive ended at once; choose another with --kart")
+    return Log(names, rows[: driven[-1] + 1], str(path))

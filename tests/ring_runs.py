@@ -1,0 +1,69 @@
+"""Runs of training on the ring of `ring_env`: started here or in another process, and read back."""
+
+import csv
+import dataclasses
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from train import loop
+from train.config import TrainConfig
+
+SMALL = TrainConfig(
+    telemetry_only=True,
+    vector_envs=8,
+    rollout_steps=16,
+    minibatch_size=64,
+    epochs=2,
+    timesteps=8 * 16 * 24,
+    checkpoint_freq=8 * 16 * 4,
+    learning_rate=1e-3,
+)  # 24 updates in 6 chunks of 4, a checkpoint after each
+SCRIPT = """
+import sys, time
+from kart_jax import cli
+from ring_env import RingEnv
+from train import loop
+loop.make_env = lambda settings: RingEnv()
+chunk = loop.chunk
+def slowly(*arguments):
+    time.sleep(0.3)
+    return chunk(*arguments)
+loop.chunk = slowly
+sys.exit(cli.main(sys.argv[1].split()))
+"""
+
+
+def run(config):
+    """Train and return the finished run with its result."""
+    prepared, notes = loop.prepare(config)
+    return prepared, loop.drive(prepared), notes
+
+
+def rows(folder):
+    """Rows of metrics.csv without the two columns that tell wall-clock time."""
+    with folder.metrics.open(newline="") as file:
+        return [
+            {k: v for k, v in row.items() if k not in ("train/fps", "train/seconds")} for row in csv.DictReader(file)
+        ]
+
+
+def launch(config, runs):
+    """Start a run in another process, a third of a second per chunk slower so that it can be met half-way."""
+    tests = Path(__file__).parent
+    paths = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
+    fields = {name: value for name, value in dataclasses.asdict(config).items() if value not in (None, False)}
+    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in fields.items() if value is not True)
+    command = [sys.executable, "-c", SCRIPT, f"train --telemetry-only --json {flags}"]
+    return subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": paths}, cwd=runs, stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_checkpoint(folder, process):
+    """Wait until the first checkpoint is complete."""
+    while not any(path.name.isdigit() for path in (folder / "checkpoints").glob("*")):
+        assert process.poll() is None, "the run ended before its first checkpoint"
+        time.sleep(0.02)
