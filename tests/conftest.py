@@ -17,7 +17,6 @@ CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
 jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
 jax.config.update("jax_num_cpu_devices", 2)
-jax.config.update("jax_numpy_rank_promotion", "raise")  # shapes that differ in rank are a mistake until written out
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 
