@@ -1,4 +1,4 @@
-"""What all tests share: the CPU as platform, in two devices, a compilation cache, a small circuit."""
+"""What all tests share: the CPU as platform, in eight devices, a compilation cache, a small circuit."""
 
 import dataclasses
 import os
@@ -16,7 +16,7 @@ import pytest
 CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
 jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
-jax.config.update("jax_num_cpu_devices", 2)
+jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 
 

@@ -34,7 +34,7 @@ def batch(ratio, advantage, value, target, weight=None):
 
 def terms(samples, value, config=CONFIG):
     count = len(samples.value)
-    return ppo.terms(jnp.zeros((count, 2)), jnp.zeros(2), jnp.asarray(value), samples, config)
+    return ppo.terms(jnp.zeros((count, 2)), jnp.zeros(2), jnp.asarray(value), samples, jnp.sum(samples.weight), config)
 
 
 def test_clipped_policy_loss():

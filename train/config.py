@@ -65,6 +65,8 @@ class TrainConfig:
     """Samples per gradient step."""
     gamma: float | None = None
     """Discount per step, at 25 steps per second."""
+    devices: int | None = None
+    """Devices that share the karts. Not given: all GPUs of the machine; one of a CPU, whose cores it uses anyway."""
     runs_dir: str = "runs"
     """Folder that holds the runs."""
     json: bool = False
@@ -117,10 +119,13 @@ class PPOConfig:
     """Mean throttle of the untrained policy, before the squashing: above 0 it rolls instead of standing about."""
     updates_per_chunk: int = 1
     """Updates in one compiled call; between calls the host logs and saves."""
+    shards: int = 1
+    """Groups of karts of equal size, from each of which a minibatch takes as many samples: so many devices may share
+    the run, and it is the same run on any number of devices that divides it."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values and combinations."""
-        for field in ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "updates_per_chunk"):
+        for field in ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "updates_per_chunk", "shards"):
             _require(field, getattr(self, field), 1 <= getattr(self, field) <= MOST, f"from 1 to {MOST}")
         for field in ("learning_rate", "max_grad_norm", "target_kl", "initial_std"):
             _require(field, getattr(self, field), 0.0 < getattr(self, field) < math.inf, "a number above 0")
@@ -134,6 +139,13 @@ class PPOConfig:
                 f"--minibatch-size is {self.minibatch_size}; it must divide the {self.steps_per_update} samples of a "
                 f"roll-out (--vector-envs {self.vector_envs} times --rollout-steps {self.rollout_steps}); change one"
             )
+
+        for field in ("vector_envs", "minibatch_size"):
+            if getattr(self, field) % self.shards:
+                raise InputError(
+                    f"--{field.replace('_', '-')} is {getattr(self, field)}; it must be a multiple of the "
+                    f"{self.shards} groups of karts that the run's devices share; change it or --devices"
+                )
 
     @property
     def steps_per_update(self) -> int:

@@ -34,9 +34,9 @@ def log_slope(raw: jax.Array) -> jax.Array:
     return 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
 
 
-def sample(key: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
-    """Draw the raw action u; mean (..., 2), log_std broadcasts -> (..., 2)."""
-    return mean + jnp.exp(log_std) * jax.random.normal(key, mean.shape, mean.dtype)
+def sample(noise: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
+    """The raw action u of standard normal noise; noise and mean (..., 2), log_std broadcasts -> (..., 2)."""
+    return mean + jnp.exp(log_std) * noise
 
 
 def log_prob(raw: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:

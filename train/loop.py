@@ -15,11 +15,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from rich.console import Console
 
+from kart_jax.env.batch import kart_mesh
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
+from kart_jax.errors import InputError
 from train import checkpoint, run_folder, run_tracks, state
 from train.checkpoint import Checkpoints, Driver
 from train.config import Settings, TrainConfig
@@ -58,6 +61,7 @@ class Run:
 
     folder: RunFolder
     settings: Settings
+    mesh: Mesh
     env: KartEnv
     graph: Graph
     state: TrainState
@@ -92,10 +96,12 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
     runs = Path(config.runs_dir)
     source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
     saved = None if source is None else run_folder.settings_of(source)
-    settings = resolve(config, jax.default_backend(), saved)
+    settings = resolve(config, jax.default_backend(), saved, jax.local_device_count())
+    mesh = choose_mesh(config, settings)
     circuits, changed = find_circuits(settings, source, saved)
     env = make_env(dataclasses.replace(settings, tracks=tuple(circuits[name] for name in settings.tracks)))
-    graph, fresh = state.start(env, settings)
+    env = jax.device_put(env, NamedSharding(mesh, PartitionSpec()))
+    graph, fresh = state.start(env, settings, mesh)
     notes: list[str] = []
     if source is None or saved is None or config.resume_from is None:
         folder, progress = run_folder.choose(config, settings), Progress()
@@ -114,7 +120,18 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
         notes.append(f"starting a new run from the driver of {place}: {reason}")
     folder.create(settings)
     run_tracks.keep(folder, circuits)
-    return Run(folder, settings, env, graph, fresh, progress, begun), notes
+    return Run(folder, settings, mesh, env, graph, fresh, progress, begun), notes
+
+
+def choose_mesh(config: TrainConfig, settings: Settings) -> Mesh:
+    """The devices of a run: those that are asked for, or as many as there are and can share its groups of karts."""
+    shards = settings.ppo.shards
+    if config.devices is not None:
+        if config.devices < 1 or shards % config.devices:
+            raise InputError(f"--devices is {config.devices}; it must divide the {shards} groups of karts of the run")
+        return kart_mesh(config.devices)
+    there = jax.local_device_count()
+    return kart_mesh(max(count for count in range(1, min(there, shards) + 1) if shards % count == 0))
 
 
 def find_circuits(
@@ -181,7 +198,7 @@ def drive(run: Run, notes: Sequence[str] = (), console: Console | None = None) -
         launched = run.steps
         last_saved = launched
         while launched < total and not stops and not reporter.diverged:
-            run.state, pending = chunk(run.graph, run.env, settings, run.state)
+            run.state, pending = chunk(run.graph, run.env, settings, run.state, run.mesh)
             launched += settings.steps_per_chunk
             reporter.finish()  # the chunk before, while this one runs
             reporter.pending = pending

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from kart_jax.env.types import Cause
-from train.ppo import LossTerms, weighted_mean
+from train.across import least, total, weighted_mean
+from train.ppo import LossTerms
 from train.rollout import Trajectory
 
 
@@ -29,11 +30,11 @@ class UpdateMetrics:
     std: jax.Array  # mean standard deviation of the policy before the squashing
 
 
-def explained_variance(value: jax.Array, target: jax.Array, weight: jax.Array) -> jax.Array:
+def explained_variance(value: jax.Array, target: jax.Array, weight: jax.Array, axis: str | None = None) -> jax.Array:
     """How much of the targets' variance the critic predicts: 1 = all, 0 = none; shapes (...) -> ()."""
 
     def variance(x: jax.Array) -> jax.Array:
-        return weighted_mean((x - weighted_mean(x, weight)) ** 2, weight)
+        return weighted_mean((x - weighted_mean(x, weight, axis)) ** 2, weight, axis)
 
     return 1.0 - variance(target - value) / jnp.maximum(variance(target), 1e-8)
 
@@ -45,22 +46,27 @@ def summarise(
     rate: jax.Array,
     scale: jax.Array,
     log_std: jax.Array,
+    axis: str | None = None,
 ) -> UpdateMetrics:
-    """Reduce a roll-out of T steps and B karts, and pass the update's scalars along."""
+    """Reduce a roll-out of T steps and B karts on each device of the mesh axis `axis`; pass the scalars along."""
+
+    def add(values: jax.Array) -> jax.Array:
+        return total(jnp.sum(values, axis=(0, 1)), axis)
+
     drive = trajectory.drive
     ended = trajectory.terminated | trajectory.truncated
     lap_time = jnp.where(drive.lap_completed, drive.lap_time, 0.0)
     causes = jax.nn.one_hot(drive.cause, len(Cause)) * ended[..., None]
     return UpdateMetrics(
-        episodes=jnp.sum(ended),
-        return_sum=jnp.sum(jnp.where(ended, drive.episode_return, 0.0)),
-        length_sum=jnp.sum(jnp.where(ended, drive.episode_length, 0)),
-        laps=jnp.sum(drive.lap_completed),
-        lap_time_sum=jnp.sum(lap_time),
-        lap_time_min=jnp.min(jnp.where(drive.lap_completed, drive.lap_time, jnp.inf)),
-        off_track=jnp.mean(drive.off_track),
-        reward_terms=jnp.mean(drive.reward_terms, axis=(0, 1)),
-        causes=jnp.sum(causes, axis=(0, 1)),
+        episodes=add(ended),
+        return_sum=add(jnp.where(ended, drive.episode_return, 0.0)),
+        length_sum=add(jnp.where(ended, drive.episode_length, 0)),
+        laps=add(drive.lap_completed),
+        lap_time_sum=add(lap_time),
+        lap_time_min=least(jnp.min(jnp.where(drive.lap_completed, drive.lap_time, jnp.inf)), axis),
+        off_track=add(drive.off_track) / add(jnp.ones_like(lap_time)),
+        reward_terms=add(drive.reward_terms) / add(jnp.ones_like(lap_time)),
+        causes=add(causes),
         losses=losses,
         explained_variance=variance,
         learning_rate=rate,

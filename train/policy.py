@@ -31,7 +31,7 @@ class Policy:
     def explore(self, observation: Observation, key: jax.Array) -> jax.Array:
         """An action drawn as in training; shapes as in `__call__`, `key` for the whole batch."""
         mean, log_std, _ = nnx.merge(self.graph, self.params)(observation)
-        return distribution.squash(distribution.sample(key, mean, log_std))
+        return distribution.squash(distribution.sample(jax.random.normal(key, mean.shape), mean, log_std))
 
 
 def load_policy(

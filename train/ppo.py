@@ -19,7 +19,9 @@ import jax.numpy as jnp
 import optax
 from flax import nnx, struct
 
+from kart_jax.env.batch import own_part
 from train import distribution, networks
+from train.across import total, weighted_mean
 from train.config import PPOConfig
 
 
@@ -47,39 +49,45 @@ class LossTerms:
     clip_fraction: jax.Array  # () 0..1
 
 
-def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
-    """Mean of `values` over the samples that count; both (N,) -> ()."""
-    return jnp.sum(values * weight) / jnp.maximum(jnp.sum(weight), 1.0)
-
-
-def normalise(advantage: jax.Array, weight: jax.Array) -> jax.Array:
+def normalise(advantage: jax.Array, weight: jax.Array, axis: str | None = None) -> jax.Array:
     """Bring the advantages that count to mean 0 and standard deviation 1; (...) and (...) -> (...)."""
-    centred = advantage - weighted_mean(advantage, weight)
-    return centred / (jnp.sqrt(weighted_mean(centred**2, weight)) + 1e-8)
+    centred = advantage - weighted_mean(advantage, weight, axis)
+    return centred / (jnp.sqrt(weighted_mean(centred**2, weight, axis)) + 1e-8)
 
 
 def terms(
-    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, config: PPOConfig
+    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, count: jax.Array, config: PPOConfig
 ) -> tuple[jax.Array, LossTerms]:
-    """The loss of the module docstring and its parts, from the network's outputs (N, 2), (2,) and (N,)."""
+    """The loss of the module docstring and its parts, or what these samples add to those of a larger minibatch.
+
+    Args:
+        mean, log_std, value: the network's outputs (N, 2), (2,) and (N,).
+        batch: the N samples.
+        count: () sum of the weights of the whole minibatch, at least 1.
+        config: numbers of the algorithm.
+    """
+
+    def mean_of(values: jax.Array) -> jax.Array:
+        return jnp.sum(values * batch.weight) / count
+
     log_ratio = distribution.log_prob(batch.raw_action, mean, log_std) - batch.log_prob
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1.0 - config.clip_ratio, 1.0 + config.clip_ratio)
-    policy_loss = -weighted_mean(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage), batch.weight)
+    policy_loss = -mean_of(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage))
     error = (value - batch.target) ** 2
     if config.value_clip is not None:
         moved = batch.value + jnp.clip(value - batch.value, -config.value_clip, config.value_clip)
         error = jnp.maximum(error, (moved - batch.target) ** 2)
-    value_loss = 0.5 * weighted_mean(error, batch.weight)
-    entropy = weighted_mean(distribution.entropy(mean, log_std), batch.weight)
+    value_loss = 0.5 * mean_of(error)
+    entropy = mean_of(distribution.entropy(mean, log_std))
     loss = policy_loss + config.value_coef * value_loss - config.ent_coef * entropy
     outside = (jnp.abs(ratio - 1.0) > config.clip_ratio).astype(ratio.dtype)
     return loss, LossTerms(
         policy_gradient_loss=policy_loss,
         value_loss=value_loss,
         entropy=entropy,
-        approx_kl=weighted_mean(ratio - 1.0 - log_ratio, batch.weight),
-        clip_fraction=weighted_mean(outside, batch.weight),
+        approx_kl=mean_of(ratio - 1.0 - log_ratio),
+        clip_fraction=mean_of(outside),
     )
 
 
@@ -94,6 +102,27 @@ def learning_rate(update: jax.Array, updates: int, config: PPOConfig) -> jax.Arr
     return config.learning_rate * (1.0 - (1.0 - config.final_learning_rate) * done)
 
 
+def order(key: jax.Array, config: PPOConfig, axis: str | None = None) -> jax.Array:
+    """Which samples each gradient step takes: indices (epochs * minibatches, samples) into this device's roll-out.
+
+    The karts stand in `config.shards` groups of equal size. Each is shuffled by a key of its own, and every minibatch
+    takes as many samples from each, so a device that holds some of the groups needs no sample of another device,
+    and the minibatches are the same on any number of devices. A roll-out (T, B, ...) lies flat as t B + b.
+    """
+    keys = own_part(jax.random.split(key, config.shards), axis)
+    groups, karts = keys.shape[0], config.vector_envs // config.shards
+
+    def shuffle(key: jax.Array) -> jax.Array:
+        epochs = jax.vmap(lambda k: jax.random.permutation(k, config.rollout_steps * karts))(
+            jax.random.split(key, config.epochs)
+        )
+        return epochs.reshape(config.epochs * config.minibatches, -1)
+
+    picked = jax.vmap(shuffle, out_axes=1)(keys)  # (steps, groups, samples of one group)
+    step, kart = picked // karts, picked % karts + karts * jnp.arange(groups)[None, :, None]
+    return (step * karts * groups + kart).reshape(picked.shape[0], -1)
+
+
 def learn(
     graph: nnx.GraphDef[networks.ActorCritic],
     params: nnx.State,
@@ -102,16 +131,18 @@ def learn(
     rate: jax.Array,
     key: jax.Array,
     config: PPOConfig,
+    axis: str | None = None,
 ) -> tuple[nnx.State, Any, LossTerms]:
     """Run the epochs over one roll-out, until they are done or the KL divergence ends them.
 
     Args:
         graph, params: the network.
         moments: state of `optimiser`.
-        batch: the N samples of the roll-out.
+        batch: the N samples of the roll-out, or this device's part of them.
         rate: () step size.
         key: shuffles the samples.
         config: numbers of the algorithm.
+        axis: mesh axis over which the samples are spread.
 
     Returns:
         Parameters, moments, and the loss terms averaged over the gradient steps taken.
@@ -120,22 +151,21 @@ def learn(
     the gather reads whole frames, each one contiguous row of 21 kB.
     """
     transform = optimiser(config)
-    epochs = jax.vmap(lambda k: jax.random.permutation(k, config.steps_per_update))(
-        jax.random.split(key, config.epochs)
-    )
-    order = epochs.reshape(config.epochs * config.minibatches, config.minibatch_size)
+    rows = order(key, config, axis)
 
-    def loss(params: nnx.State, part: Batch) -> tuple[jax.Array, LossTerms]:
-        return terms(*nnx.merge(graph, params)(part.observation), part, config)
+    def loss(params: nnx.State, part: Batch, count: jax.Array) -> tuple[jax.Array, LossTerms]:
+        return terms(*nnx.merge(graph, params)(part.observation), part, count, config)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
-        return (step < order.shape[0]) & (last_kl <= 1.5 * config.target_kl)
+        return (step < rows.shape[0]) & (last_kl <= 1.5 * config.target_kl)
 
     def descend(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         step, params, moments, sums, _ = carry
-        part = jax.tree.map(lambda x: jnp.take(x, order[step], axis=0), batch)
-        (_, found), gradient = jax.value_and_grad(loss, has_aux=True)(params, part)
+        part = jax.tree.map(lambda x: jnp.take(x, rows[step], axis=0), batch)
+        count = jnp.maximum(total(jnp.sum(part.weight), axis), 1.0)
+        found = jax.value_and_grad(loss, has_aux=True)(params, part, count)
+        (_, found), gradient = total(found, axis)
         direction, moments = transform.update(gradient, moments, params)
         params = jax.tree.map(lambda p, d: p - rate * d, params, direction)
         return step + 1, params, moments, jax.tree.map(jnp.add, sums, found), found.approx_kl

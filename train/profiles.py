@@ -48,13 +48,14 @@ def _pick(*choices: T | None) -> T:
     return next(choice for choice in choices if choice is not None)
 
 
-def resolve(config: TrainConfig, backend: str, saved: Settings | None = None) -> Settings:
+def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, devices: int = 1) -> Settings:
     """Fix every number of a run.
 
     Args:
         config: the request.
         backend: JAX backend, "cpu" or another.
         saved: settings of the run to go on from; they stand in for every flag that was not given.
+        devices: of that backend in this process.
 
     Returns:
         The settings. InputError when the numbers do not fit together.
@@ -67,7 +68,8 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None) ->
     given = {field: getattr(config, field) for field in fields if getattr(config, field) is not None}
     if saved is None:
         defaults = {field: getattr(machine, field) for field in (*fields[:4], "updates_per_chunk")}
-        ppo = PPOConfig(**{**defaults, **chosen, **given})
+        shards = _pick(config.devices, 1 if backend == "cpu" else devices)
+        ppo = PPOConfig(**{**defaults, **chosen, **given, "shards": shards})
     else:
         reprofiled = chosen if config.profile is not None else {}
         ppo = dataclasses.replace(saved.ppo, **{**reprofiled, **given})

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from train.across import total
+
 
 @struct.dataclass
 class ReturnScale:
@@ -24,13 +26,15 @@ def start() -> ReturnScale:
     return ReturnScale(mean=jnp.float32(0.0), variance=jnp.float32(1.0), count=jnp.float32(0.0))
 
 
-def merge(scale: ReturnScale, returns: jax.Array) -> ReturnScale:
-    """Take in discounted returns of any shape."""
-    count = jnp.float32(returns.size)
-    total = scale.count + count
-    shift = jnp.mean(returns) - scale.mean
-    spread = scale.variance * scale.count + jnp.var(returns) * count + shift**2 * scale.count * count / total
-    return ReturnScale(mean=scale.mean + shift * count / total, variance=spread / total, count=total)
+def merge(scale: ReturnScale, returns: jax.Array, axis: str | None = None) -> ReturnScale:
+    """Take in discounted returns of any shape, those of all devices of the mesh axis `axis`."""
+    count = total(jnp.float32(returns.size), axis)
+    mean = total(jnp.sum(returns), axis) / count
+    squares = total(jnp.sum((returns - mean) ** 2), axis)
+    both = scale.count + count
+    shift = mean - scale.mean
+    spread = scale.variance * scale.count + squares + shift**2 * scale.count * count / both
+    return ReturnScale(mean=scale.mean + shift * count / both, variance=spread / both, count=both)
 
 
 def divisor(scale: ReturnScale) -> jax.Array:

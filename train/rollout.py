@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import nnx, struct
 
-from kart_jax.env.batch import step_batch
+from kart_jax.env.batch import own_part, step_part
 from kart_jax.env.core import KartEnv
 from kart_jax.env.params import EnvParams
 from train import distribution, networks
@@ -50,20 +50,26 @@ def collect(
     key: jax.Array,
     steps: int,
     gamma: float,
+    axis: str | None = None,
 ) -> tuple[TrainState, Trajectory]:
     """Drive `steps` steps; the state comes back with its environments moved on.
 
-    One key per step is drawn at batch level; `gamma` discounts the running return behind the reward scale.
+    One key per step is drawn at batch level; `gamma` discounts the running return behind the reward scale. Inside
+    `jax.shard_map` over the mesh axis `axis` the karts of `state` are this device's part of the batch.
     """
     network = nnx.merge(graph, state.params)
+    karts = state.discounted.shape[0] * (1 if axis is None else jax.lax.axis_size(axis))
 
     def step(carry: tuple[Any, ...], step_key: jax.Array) -> tuple[tuple[Any, ...], Trajectory]:
         observation, env_state, discounted = carry
         action_key, env_key = jax.random.split(step_key)
         mean, log_std, value = network(observation)
-        raw = distribution.sample(action_key, mean, log_std)
+        noise = own_part(jax.random.normal(action_key, (karts, *mean.shape[1:])), axis)
+        raw = distribution.sample(noise, mean, log_std)
         action = distribution.squash(raw)
-        seen, env_state, reward, terminated, truncated, info = step_batch(env, env_key, env_state, action, env_params)
+        seen, env_state, reward, terminated, truncated, info = step_part(
+            env, env_key, env_state, action, env_params, axis=axis
+        )
         discounted = gamma * discounted + reward
         record = Trajectory(
             observation=observation,

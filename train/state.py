@@ -1,12 +1,14 @@
 """The whole state of a training run on the device: what a checkpoint holds and a resumed run needs."""
 
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx, struct
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from kart_jax.env.batch import reset_batch
+from kart_jax.env.batch import KARTS, reset_batch
 from kart_jax.env.core import KartEnv
 from train import networks, ppo, return_scale
 from train.config import Settings
@@ -26,6 +28,17 @@ class TrainState:
     update: jax.Array  # () int32, updates done; environment steps would overflow 32 bits
 
 
+OF_KARTS = ("env_state", "observation", "discounted")  # the fields that are split over devices
+
+
+def layout() -> TrainState:
+    """How a state lies on the devices of a mesh: the karts are split, everything else is on each of them."""
+    fields: dict[str, Any] = {
+        name: PartitionSpec(KARTS) if name in OF_KARTS else PartitionSpec() for name in TrainState.__dataclass_fields__
+    }
+    return TrainState(**fields)
+
+
 def build_network(settings: Settings, key: jax.Array) -> tuple[nnx.GraphDef[networks.ActorCritic], nnx.State]:
     """The network of these settings in the form that suits the backend: static graph and fresh parameters."""
     channels = 0 if settings.telemetry_only else 3 * settings.frame_stack
@@ -33,12 +46,13 @@ def build_network(settings: Settings, key: jax.Array) -> tuple[nnx.GraphDef[netw
     return networks.build(key, channels, form, settings.ppo.initial_std, settings.ppo.initial_throttle)
 
 
-def start(env: KartEnv, settings: Settings) -> tuple[nnx.GraphDef[networks.ActorCritic], TrainState]:
-    """A run before its first update: static graph of the network, and the state of network and karts."""
+def start(env: KartEnv, settings: Settings, mesh: Mesh) -> tuple[nnx.GraphDef[networks.ActorCritic], TrainState]:
+    """A run before its first update: static graph of the network, and the state of network and karts on the mesh."""
     network_key, reset_key, run_key = jax.random.split(jax.random.key(settings.seed), 3)
     graph, params = build_network(settings, network_key)
     karts = settings.ppo.vector_envs
-    observation, env_state = jax.jit(reset_batch, static_argnums=3)(env, reset_key, env.default_params, karts)
+    reset = jax.jit(reset_batch, static_argnames=("count", "mesh"))
+    observation, env_state = reset(env, reset_key, env.default_params, count=karts, mesh=mesh)
     state = TrainState(
         params=params,
         optimiser=ppo.optimiser(settings.ppo).init(params),
@@ -49,4 +63,9 @@ def start(env: KartEnv, settings: Settings) -> tuple[nnx.GraphDef[networks.Actor
         key=run_key,
         update=jnp.int32(0),
     )
-    return graph, state
+    return graph, jax.device_put(state, placement(mesh))
+
+
+def placement(mesh: Mesh) -> TrainState:
+    """`layout` on a mesh, as shardings."""
+    return jax.tree.map(partial(NamedSharding, mesh), layout(), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))

@@ -7,17 +7,19 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.sharding import Mesh, PartitionSpec
 
+from kart_jax.env.batch import KARTS
 from kart_jax.env.core import KartEnv
 from train import advantage, metrics, networks, ppo, return_scale, rollout
 from train.config import PPOConfig, Settings
-from train.state import TrainState
+from train.state import TrainState, layout
 
 Graph = nnx.GraphDef[networks.ActorCritic]
 
 
 def _batch(
-    trajectory: rollout.Trajectory, last_value: jax.Array, divisor: jax.Array, config: PPOConfig
+    trajectory: rollout.Trajectory, last_value: jax.Array, divisor: jax.Array, config: PPOConfig, axis: str | None
 ) -> tuple[ppo.Batch, jax.Array]:
     """Samples of a roll-out (T, B, ...) -> (T B, ...), and how much of the targets the critic had foreseen ()."""
     values = jnp.concatenate([trajectory.value, last_value[None]])
@@ -31,50 +33,65 @@ def _batch(
         raw_action=trajectory.raw_action,
         log_prob=trajectory.log_prob,
         value=trajectory.value,
-        advantage=ppo.normalise(advantages, weight),
+        advantage=ppo.normalise(advantages, weight, axis),
         target=target,
         weight=weight,
     )
-    foreseen = metrics.explained_variance(trajectory.value, target, weight)
+    foreseen = metrics.explained_variance(trajectory.value, target, weight, axis)
     return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), samples), foreseen
 
 
 def update(
-    graph: Graph, env: KartEnv, settings: Settings, state: TrainState
+    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, axis: str | None = None
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
-    """Drive a roll-out, judge it, learn from it."""
+    """Drive a roll-out, judge it, learn from it; with the other devices of the mesh axis `axis` as one."""
     config = settings.ppo
     drive_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.update))
     # Drive.
     state, trajectory = rollout.collect(
-        graph, env, env.default_params, state, drive_key, config.rollout_steps, config.gamma
+        graph, env, env.default_params, state, drive_key, config.rollout_steps, config.gamma, axis
     )
     _, _, last_value = nnx.merge(graph, state.params)(state.observation)
     # Judge.
-    scale = return_scale.merge(state.scale, trajectory.discounted)
+    scale = return_scale.merge(state.scale, trajectory.discounted, axis)
     divisor = return_scale.divisor(scale)
-    samples, foreseen = _batch(trajectory, last_value, divisor, config)
+    samples, foreseen = _batch(trajectory, last_value, divisor, config, axis)
     # Learn.
     rate = ppo.learning_rate(state.update, settings.updates, config)
-    params, moments, losses = ppo.learn(graph, state.params, state.optimiser, samples, rate, learn_key, config)
+    params, moments, losses = ppo.learn(graph, state.params, state.optimiser, samples, rate, learn_key, config, axis)
     # Report.
     log_std = nnx.merge(graph, params).log_std[...]
-    report = metrics.summarise(trajectory, losses, foreseen, rate, divisor, log_std)
+    report = metrics.summarise(trajectory, losses, foreseen, rate, divisor, log_std, axis)
     state = dataclasses.replace(state, params=params, optimiser=moments, scale=scale, update=state.update + 1)
     return state, report
 
 
-@partial(jax.jit, static_argnums=(0, 2), donate_argnums=3)
+@partial(jax.jit, static_argnums=(0, 2, 4), donate_argnums=3)
 def chunk(
-    graph: Graph, env: KartEnv, settings: Settings, state: TrainState
+    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, mesh: Mesh
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
     """`settings.ppo.updates_per_chunk` updates in one compiled call; the state's memory is reused.
+
+    Args:
+        graph: of the network.
+        env: the environment.
+        settings: of the run.
+        state: spread over the devices as `state.layout` says.
+        mesh: of `kart_mesh`; each device drives its own karts, gradients are summed over all.
 
     Returns:
         The state, and the metrics of each update stacked along a leading axis.
     """
 
-    def one(state: TrainState, _: Any) -> tuple[TrainState, metrics.UpdateMetrics]:
-        return update(graph, env, settings, state)
+    def part(env: KartEnv, state: TrainState) -> tuple[TrainState, metrics.UpdateMetrics]:
+        def one(state: TrainState, _: Any) -> tuple[TrainState, metrics.UpdateMetrics]:
+            return update(graph, env, settings, state, KARTS)
 
-    return jax.lax.scan(one, state, length=settings.ppo.updates_per_chunk)
+        return jax.lax.scan(one, state, length=settings.ppo.updates_per_chunk)
+
+    spec = layout()
+    # What is equal on all devices is so by its sums (`across`); the check of varying values would sum gradients twice.
+    split = jax.shard_map(
+        part, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=(spec, PartitionSpec()), check_vma=False
+    )
+    return split(env, state)

@@ -1,5 +1,6 @@
 """`kart train`: train a driver, then film it and write its telemetry into the run's folder."""
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ kart train --track-name spa.png --resume-from circuit-1 --profile aggressive
 def run(words: Sequence[str]) -> int:
     """Run `kart train`; 130 when it was interrupted after saving, 1 when training diverged."""
     config = parse(TrainConfig, "train", words, EXAMPLES)
+    offer_devices(config.devices or 1)
     from train.loop import train
 
     result = train(config)
@@ -35,6 +37,14 @@ def run(words: Sequence[str]) -> int:
         if config.json:
             emit_json({**summary(result), "film": film})
     return 1 if result.failure is not None else 130 if result.interrupted else 0
+
+
+def offer_devices(count: int) -> None:
+    """Cut the CPU into as many devices as are asked for, unless JAX runs already."""
+    import jax
+
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", count)
 
 
 def film_driver(result: "RunResult", config: TrainConfig) -> dict[str, Any]:

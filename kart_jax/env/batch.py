@@ -1,7 +1,8 @@
 """Many environments at once: one key per batch and step, split here and nowhere else.
 
 A batch may be split over the devices of a mesh with one axis, `KARTS`; each device then steps its own part and none
-waits for another. What an environment does depends neither on the batch nor on the device it is in.
+waits for another. What an environment does depends neither on the batch nor on the device it is in: what is drawn
+at random is drawn for the whole batch, and each device takes its own part.
 """
 
 from functools import partial
@@ -31,6 +32,23 @@ def kart_mesh(count: int | None = None) -> Mesh:
     return jax.make_mesh((count,), (KARTS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 
 
+def own_part(whole: chex.Array, axis: str | None) -> chex.Array:
+    """This device's part of an array with a leading axis over the whole batch; all of it where `axis` is None.
+
+    Inside `jax.shard_map` over the mesh axis `axis`, whose size divides the length of the array.
+    """
+    if axis is None:
+        return whole
+    count = whole.shape[0] // jax.lax.axis_size(axis)
+    return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(axis) * count, count)
+
+
+def _keys(key: chex.PRNGKey, count: int, axis: str | None) -> chex.PRNGKey:
+    """Keys (count,) of this device's environments."""
+    devices = 1 if axis is None else jax.lax.axis_size(axis)
+    return own_part(jax.random.split(key, count * devices), axis)
+
+
 def reset_batch(
     env: KartEnv, key: chex.PRNGKey, params: EnvParams, count: int, varied: bool = False, mesh: Mesh | None = None
 ) -> tuple[Observation, EnvState]:
@@ -44,13 +62,15 @@ def reset_batch(
         varied: whether `params` differ between environments.
         mesh: of `kart_mesh`, to split the batch over its devices; `count` must be a multiple of their number.
     """
+    axis, devices = (None, 1) if mesh is None else (KARTS, mesh.size)
 
-    def part(env: KartEnv, keys: chex.PRNGKey, params: EnvParams) -> tuple[Observation, EnvState]:
+    def part(env: KartEnv, key: chex.PRNGKey, params: EnvParams) -> tuple[Observation, EnvState]:
+        keys = _keys(key, count // devices, axis)
         return jax.vmap(env.reset, in_axes=(0, 0 if varied else None))(keys, params)
 
     karts, shared = PartitionSpec(KARTS), PartitionSpec()
-    split = _split(part, (shared, karts, karts if varied else shared), count, mesh)
-    return split(env, jax.random.split(key, count), params)
+    split = _split(part, (shared, shared, karts if varied else shared), count, mesh)
+    return split(env, key, params)
 
 
 def step_batch(
@@ -63,14 +83,24 @@ def step_batch(
     mesh: Mesh | None = None,
 ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
     """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see `reset_batch`."""
-
-    def part(env: KartEnv, keys: chex.PRNGKey, state: EnvState, action: chex.Array, params: EnvParams):
-        return jax.vmap(env.step, in_axes=(0, 0, 0, 0 if varied else None))(keys, state, action, params)
-
-    count = action.shape[0]
+    part = partial(step_part, varied=varied, axis=None if mesh is None else KARTS)
     karts, shared = PartitionSpec(KARTS), PartitionSpec()
-    split = _split(part, (shared, karts, karts, karts, karts if varied else shared), count, mesh)
-    return split(env, jax.random.split(key, count), state, action, params)
+    split = _split(part, (shared, shared, karts, karts, karts if varied else shared), action.shape[0], mesh)
+    return split(env, key, state, action, params)
+
+
+def step_part(
+    env: KartEnv,
+    key: chex.PRNGKey,
+    state: EnvState,
+    action: chex.Array,
+    params: EnvParams,
+    varied: bool = False,
+    axis: str | None = None,
+) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
+    """`step_batch` inside a `jax.shard_map` of the caller's over the mesh axis `axis`, with this device's part."""
+    keys = _keys(key, action.shape[0], axis)
+    return jax.vmap(env.step, in_axes=(0, 0, 0, 0 if varied else None))(keys, state, action, params)
 
 
 def _split(part, in_specs: tuple[PartitionSpec, ...], count: int, mesh: Mesh | None):
