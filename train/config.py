@@ -55,6 +55,8 @@ class TrainConfig:
     """Frames stacked in the view. Not given: 1 on a CPU, 4 on a GPU."""
     telemetry_only: bool | None = None
     """Train on the nine telemetry values alone, without rendering: quick experiments. Not given: false."""
+    randomize: bool | None = None
+    """Give each episode another mass, grip, power, light, camera, latency and noise. Not given: false."""
     seed: int | None = None
     """Seed of network, starts and exploration. Not given: 0."""
     rollout_steps: int | None = None
@@ -172,6 +174,8 @@ class Settings:
     """Without the view."""
     frame_stack: int
     """Frames stacked in the view."""
+    randomize: bool
+    """Domain randomisation: another kart, light and senses in each episode."""
     timesteps: int
     """Environment steps of the whole run."""
     checkpoint_freq: int

@@ -76,7 +76,9 @@ class Run:
 
 def make_env(settings: Settings) -> KartEnv:
     """The environment of these settings; an episode is long enough for three slow laps of the longest circuit."""
-    config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
+    config = EnvConfig(
+        frame_stack=settings.frame_stack, vision=not settings.telemetry_only, randomize=settings.randomize
+    )
     env = make(settings.tracks, kart=settings.kart, config=config)
     params = env.default_params
     seconds = jnp.maximum(params.limits.episode_time, EPISODE_LAPS * jnp.max(env.tracks.length) / SLOW_PACE)
@@ -116,11 +118,13 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
         driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
         fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
         folder, progress = run_folder.choose(config, settings), Progress()
-        reason = f"{', '.join(changed)} changed" if changed else "track, kart, seed, karts or roll-out length differ"
+        reason = (
+            f"{', '.join(changed)} changed" if changed else "track, kart, seed, karts, roll-out or randomisation differ"
+        )
         notes.append(f"starting a new run from the driver of {place}: {reason}")
     folder.create(settings)
     run_tracks.keep(folder, circuits)
-    return Run(folder, settings, mesh, env, graph, fresh, progress, begun), notes
+    return Run(folder, settings, mesh, env, graph, state.spread(fresh, mesh), progress, begun), notes
 
 
 def choose_mesh(config: TrainConfig, settings: Settings) -> Mesh:
@@ -151,7 +155,7 @@ def find_circuits(
 
 def continues(settings: Settings, saved: Settings) -> bool:
     """Whether a run of these settings can go on from the whole state and counters of the saved one."""
-    same = all(getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed"))
+    same = all(getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed", "randomize"))
     shape = ("vector_envs", "rollout_steps", "updates_per_chunk")
     return same and all(getattr(settings.ppo, name) == getattr(saved.ppo, name) for name in shape)
 

@@ -80,6 +80,7 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
         seed=_pick(config.seed, saved and saved.seed, 0),
         telemetry_only=telemetry_only,
         frame_stack=_pick(config.frame_stack, saved and saved.frame_stack, machine.frame_stack),
+        randomize=_pick(config.randomize, saved and saved.randomize, False),
         timesteps=timesteps,
         checkpoint_freq=_pick(config.checkpoint_freq, saved and saved.checkpoint_freq, max(timesteps // 10, 1)),
         profile=profile,

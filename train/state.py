@@ -63,9 +63,10 @@ def start(env: KartEnv, settings: Settings, mesh: Mesh) -> tuple[nnx.GraphDef[ne
         key=run_key,
         update=jnp.int32(0),
     )
-    return graph, jax.device_put(state, placement(mesh))
+    return graph, spread(state, mesh)
 
 
-def placement(mesh: Mesh) -> TrainState:
-    """`layout` on a mesh, as shardings."""
-    return jax.tree.map(partial(NamedSharding, mesh), layout(), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
+def spread(state: TrainState, mesh: Mesh) -> TrainState:
+    """Put a state on the devices of a mesh, as `layout` says."""
+    places = jax.tree.map(partial(NamedSharding, mesh), layout(), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
+    return jax.device_put(state, places)

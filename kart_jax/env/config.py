@@ -22,6 +22,9 @@ class EnvConfig:
     substeps: int = 8
     """Physics steps per control step."""
 
+    randomize: bool = False
+    """Give each episode a kart, light and senses of its own, see `randomise.VARIATIONS`."""
+
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         for name in ("height", "width", "frame_stack", "karts", "control_rate", "substeps"):

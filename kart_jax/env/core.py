@@ -96,6 +96,7 @@ class KartEnv:
 
     def _move(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, Outcome]:
         """Drive and judge one control step."""
+        params = _varied(params, state.drawn)
         driven, finite = self._drive(state, action, params)
         return self._judge(state, driven, finite, params)
 
@@ -116,6 +117,11 @@ class KartEnv:
     def _begin(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
         """State at the start of an episode; its pictures are still to be drawn."""
         config = self.config
+        drawn = None
+        if config.randomize:
+            key, variation_key = jax.random.split(key)
+            drawn = randomise.draw(variation_key)
+        params = _varied(params, drawn)
         pixels = (config.height, config.width, frames.word_count(config.frame_stack))
         state = EnvState(
             race=randomise.start(key, self.tracks, params, config.karts),
@@ -124,6 +130,7 @@ class KartEnv:
             action=jnp.zeros(2),
             step=jnp.zeros((), jnp.int32),
             episode_return=jnp.zeros(()),
+            drawn=drawn,
         )
         # Definite types, as a step returns them: a weak one (from a Python number in params) would mean a second trace.
         return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)
@@ -137,9 +144,12 @@ class KartEnv:
         """
         config = self.config
         action = jnp.clip(jnp.asarray(action), -1.0, 1.0)
+        # The mean over the control step of an action that arrives late: until then the one before still acts.
+        late = jnp.clip(params.latency / config.control_dt, 0.0, 1.0)
+        acting = action + late * (state.action - action)
         race = race_step.step(
             state.race,
-            controls(action[None]),
+            controls(acting[None]),
             self.tracks,
             params.kart,
             config.physics_dt,
@@ -181,18 +191,27 @@ class KartEnv:
     def _see(self, state: EnvState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, EnvState]:
         """Draw the picture of `state`, push it (or fill the stack where `fresh`), and read the observation."""
         race, config = state.race, self.config
+        params = _varied(params, state.drawn)
         kart = _only_kart(race.karts)
         scene = observe.Scene(kart, params.kart, _only_kart(race.place), self.tracks, race.track)
-        observation = {"telemetry": observe.telemetry(scene)}
+        observation = {"telemetry": observe.telemetry(scene, params.sensor_noise, state.step)}
         if self.scene is not None:
             eye = observe.pose(kart, params.kart)
-            picture = view.render_packed(self.scene, race.track, eye, params.appearance, self.view_config)
+            look = params.appearance
+            if config.randomize:  # else all pictures share one pattern of noise
+                look = replace(look, seed=look.seed + state.step)
+            picture = view.render_packed(self.scene, race.track, eye, look, self.view_config)
             stack = picture[..., None]
             if state.frames is not None:
                 stack = frames.push(state.frames, picture, fresh, config.frame_stack)
                 state = replace(state, frames=stack)
             observation["vision"] = frames.unpack(stack, config.frame_stack)
         return observation, state
+
+
+def _varied(params: EnvParams, drawn: chex.Array | None) -> EnvParams:
+    """The parameters of this episode."""
+    return params if drawn is None else randomise.vary(params, drawn)
 
 
 def _only_kart(tree):

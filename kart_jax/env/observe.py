@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 
 import chex
+import jax
 import jax.numpy as jnp
 
 from kart_jax import geometry
@@ -11,6 +12,7 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.signals import signals
 from kart_jax.physics.types import KartState
 from kart_jax.race import timing
+from kart_jax.render.arithmetic import hashed
 from kart_jax.render.types import Pose
 from kart_jax.track import query
 from kart_jax.track.types import TrackPoint, Tracks
@@ -70,7 +72,15 @@ CHANNELS: tuple[Channel, ...] = (
 )
 
 
-def telemetry(scene: Scene) -> chex.Array:
-    """The channels (9,) float32 in table order, each divided by its scale and clipped to [-LIMIT, LIMIT]; nan is 0."""
+def telemetry(scene: Scene, noise: chex.Numeric = 0.0, step: chex.Numeric = 0) -> chex.Array:
+    """The channels (9,) float32 in table order, each divided by its scale and clipped to [-LIMIT, LIMIT]; nan is 0.
+
+    Args:
+        scene: what is measured.
+        noise: () standard deviation of the error of each scaled channel, evenly spread.
+        step: () int32, which error of each.
+    """
     values = jnp.stack([channel.read(scene) / channel.scale for channel in CHANNELS])
+    place = jax.lax.bitcast_convert_type(jnp.asarray(scene.place.s, jnp.float32), jnp.int32)
+    values = values + noise * hashed(jnp.arange(len(CHANNELS)) + len(CHANNELS) * step, place)
     return jnp.nan_to_num(jnp.clip(values, -LIMIT, LIMIT)).astype(jnp.float32)

@@ -57,3 +57,5 @@ class EnvParams:
     limits: Limits = Limits()
     start: StartRange = StartRange()
     rewards: RewardWeights = RewardWeights()
+    latency: chex.Numeric = 0.0  # s, delay of the actions, up to one control step
+    sensor_noise: chex.Numeric = 0.0  # standard deviation of the noise on each scaled telemetry channel

@@ -1,5 +1,7 @@
-"""All randomisation of the environment: where an episode starts, and which kart, ground and light it gets."""
+"""All randomisation of the environment: where an episode starts, and which kart, light and senses it gets."""
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import replace
 
 import chex
@@ -43,40 +45,79 @@ def start(key: chex.PRNGKey, tracks: Tracks, params: EnvParams, karts: int) -> R
     return place(tracks, track, s, n, turn, speed, params.kart)
 
 
-def randomise(key: chex.PRNGKey, params: EnvParams, spread: chex.Numeric = 1.0) -> EnvParams:
-    """Draw another kart and light around `params`: domain randomisation of one environment, to be vmapped over keys.
+@dataclasses.dataclass(frozen=True)
+class Variation:
+    """One thing that differs from episode to episode; drawn uniformly in ± `spread`."""
 
-    mass: uniform ± 8 %. friction of both axles' tyres: uniform ± 8 %, together. engine torque: uniform ± 8 %.
-    brake torque: uniform ± 15 %. limbs' lags: uniform ± 40 %. light: uniform ± 25 %. camera: height uniform ± 0.06 m,
-    pitch uniform ± 0.035 rad (2°). All widths times `spread`.
-    """
-    kart_key, look_key = jax.random.split(key)
-    draws = spread * jax.random.uniform(kart_key, (5,), minval=-1.0)
-    mass, grip, engine, brake, lag = 1.0 + draws * jnp.asarray([0.08, 0.08, 0.08, 0.15, 0.4])
-    light, height, pitch = spread * jax.random.uniform(look_key, (3,), minval=-1.0)
-    kart, look = params.kart, params.appearance
-    return replace(
-        params,
-        kart=replace(
-            kart,
-            mass=kart.mass * mass,
-            yaw_inertia=kart.yaw_inertia * mass,
-            front_tyre=replace(kart.front_tyre, friction=kart.front_tyre.friction * grip),
-            rear_tyre=replace(kart.rear_tyre, friction=kart.rear_tyre.friction * grip),
-            torque=kart.torque * engine,
-            front_brake=kart.front_brake * brake,
-            rear_brake=kart.rear_brake * brake,
-            steer_lag=kart.steer_lag * lag,
-            throttle_lag=kart.throttle_lag * lag,
-            brake_lag=kart.brake_lag * lag,
-        ),
-        appearance=replace(
-            look,
-            light=look.light * (1.0 + 0.25 * light),
-            camera_height=look.camera_height + 0.06 * height,
-            camera_pitch=look.camera_pitch + 0.035 * pitch,
-        ),
-    )
+    name: str
+    spread: float  # in `unit`
+    unit: str  # "1" = share of the nominal value
+    meaning: str
+    apply: Callable[[EnvParams, chex.Array], EnvParams]  # nominal parameters and the value () drawn
+
+
+def _mass(p: EnvParams, v: chex.Array) -> EnvParams:
+    kart = replace(p.kart, mass=p.kart.mass * (1.0 + v), yaw_inertia=p.kart.yaw_inertia * (1.0 + v))
+    return replace(p, kart=kart)
+
+
+def _grip(p: EnvParams, v: chex.Array) -> EnvParams:
+    front, rear = (replace(tyre, friction=tyre.friction * (1.0 + v)) for tyre in (p.kart.front_tyre, p.kart.rear_tyre))
+    return replace(p, kart=replace(p.kart, front_tyre=front, rear_tyre=rear))
+
+
+def _power(p: EnvParams, v: chex.Array) -> EnvParams:
+    return replace(p, kart=replace(p.kart, torque=p.kart.torque * (1.0 + v)))
+
+
+def _brakes(p: EnvParams, v: chex.Array) -> EnvParams:
+    front, rear = p.kart.front_brake * (1.0 + v), p.kart.rear_brake * (1.0 + v)
+    return replace(p, kart=replace(p.kart, front_brake=front, rear_brake=rear))
+
+
+def _limbs(p: EnvParams, v: chex.Array) -> EnvParams:
+    names = ("steer_lag", "throttle_lag", "brake_lag")
+    return replace(p, kart=replace(p.kart, **{name: getattr(p.kart, name) * (1.0 + v) for name in names}))
+
+
+def _look(field: str, change: Callable[[chex.Array, chex.Array], chex.Array]) -> Callable:
+    """A variation of one field of the appearance."""
+    return lambda p, v: replace(p, appearance=replace(p.appearance, **{field: change(getattr(p.appearance, field), v)}))
+
+
+VARIATIONS: tuple[Variation, ...] = (
+    Variation("mass", 0.08, "1", "mass and yaw inertia", _mass),
+    Variation("grip", 0.08, "1", "friction of all tyres together", _grip),
+    Variation("power", 0.08, "1", "torque of the engine", _power),
+    Variation("brakes", 0.15, "1", "torque of the brakes", _brakes),
+    Variation("limbs", 0.4, "1", "lags of the driver's hands and feet", _limbs),
+    Variation("light", 0.25, "1", "brightness of the world", _look("light", lambda x, v: x * (1.0 + v))),
+    Variation("camera_height", 0.06, "m", "height of the eye", _look("camera_height", lambda x, v: x + v)),
+    Variation("camera_pitch", 0.035, "rad", "tilt of the head", _look("camera_pitch", lambda x, v: x + v)),
+    Variation("pixel_noise", 6.0, "grey levels", "size of the camera's noise", _look("noise", lambda x, v: x + abs(v))),
+    Variation(
+        "latency", 0.04, "s", "size of the delay of the actions", lambda p, v: replace(p, latency=p.latency + abs(v))
+    ),
+    Variation(
+        "sensor_noise",
+        0.02,
+        "scaled",
+        "size of the telemetry's noise",
+        lambda p, v: replace(p, sensor_noise=p.sensor_noise + abs(v)),
+    ),
+)
+
+
+def draw(key: chex.PRNGKey) -> chex.Array:
+    """What one episode gets of `VARIATIONS`, (V,) each uniform in ± 1: a part of its spread."""
+    return jax.random.uniform(key, (len(VARIATIONS),), minval=-1.0)
+
+
+def vary(params: EnvParams, drawn: chex.Array) -> EnvParams:
+    """The parameters of an episode that drew (V,) numbers: domain randomisation around `params`."""
+    for variation, share in zip(VARIATIONS, drawn, strict=True):
+        params = variation.apply(params, variation.spread * share)
+    return params
 
 
 def safe_speed(tracks: Tracks, track: chex.Array, s: chex.Array, options: StartRange) -> chex.Array:

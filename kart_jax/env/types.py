@@ -38,6 +38,7 @@ class EnvState:
     action: chex.Array  # (2,) last action, clipped
     step: chex.Array  # () int32, control steps of this episode
     episode_return: chex.Array  # () sum of the rewards of this episode
+    drawn: chex.Array | None  # (V,) ± 1, what the episode got of `randomise.VARIATIONS`; None without randomisation
 
 
 @struct.dataclass
