@@ -22,7 +22,7 @@ def batch(ratio, advantage, value, target, weight=None):
     raw = jnp.zeros((count, 2))
     now = distribution.log_prob(raw, jnp.zeros((count, 2)), jnp.zeros(2))
     return ppo.Batch(
-        observation={"telemetry": jnp.zeros((count, 9))},
+        telemetry=jnp.zeros((count, 9)),
         raw_action=raw,
         log_prob=now - jnp.log(jnp.asarray(ratio)),
         value=jnp.asarray(value),
@@ -90,7 +90,7 @@ def learn(config, rate=1e-2):
     weight = jnp.ones(32)
     paid = -jnp.sum((raw - jnp.asarray([1.0, -1.0])) ** 2, axis=-1)
     samples = ppo.Batch(
-        observation={"telemetry": jnp.zeros((32, 9))},
+        telemetry=jnp.zeros((32, 9)),
         raw_action=raw,
         log_prob=distribution.log_prob(raw, mean, log_std),
         value=value,
@@ -99,7 +99,7 @@ def learn(config, rate=1e-2):
         weight=weight,
     )
     moments = ppo.optimiser(config).init(params)
-    after, _, found = ppo.learn(graph, params, moments, samples, jnp.float32(rate), jax.random.key(2), config)
+    after, _, found = ppo.learn(graph, params, moments, samples, None, jnp.float32(rate), jax.random.key(2), config)
     return mean, see(graph, after), found
 
 

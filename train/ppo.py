@@ -20,7 +20,7 @@ import optax
 from flax import nnx, struct
 
 from kart_jax.env.batch import own_part
-from train import distribution, networks
+from train import distribution, film, networks
 from train.across import total, weighted_mean
 from train.config import PPOConfig
 
@@ -29,13 +29,18 @@ from train.config import PPOConfig
 class Batch:
     """Samples to learn from; every field starts with the same axis N."""
 
-    observation: networks.Observation  # (N, ...)
+    telemetry: jax.Array  # (N, 9)
     raw_action: jax.Array  # (N, 2) before the squashing
     log_prob: jax.Array  # (N,) when it was driven
     value: jax.Array  # (N,) scaled reward, when it was driven
     advantage: jax.Array  # (N,) normalised
     target: jax.Array  # (N,) scaled reward
     weight: jax.Array  # (N,) 0 or 1
+
+
+def observation(batch: Batch, shot: film.Film | None, rows: jax.Array) -> networks.Observation:
+    """What the network saw in the samples `batch` (N, ...), which are the `rows` (N,) of the roll-out."""
+    return {"telemetry": batch.telemetry} | ({} if shot is None else {"vision": film.stacks(shot, rows)})
 
 
 @struct.dataclass
@@ -128,6 +133,7 @@ def learn(
     params: nnx.State,
     moments: Any,
     batch: Batch,
+    shot: film.Film | None,
     rate: jax.Array,
     key: jax.Array,
     config: PPOConfig,
@@ -139,6 +145,7 @@ def learn(
         graph, params: the network.
         moments: state of `optimiser`.
         batch: the N samples of the roll-out, or this device's part of them.
+        shot: what the karts saw in it; None = telemetry only.
         rate: () step size.
         key: shuffles the samples.
         config: numbers of the algorithm.
@@ -153,8 +160,8 @@ def learn(
     transform = optimiser(config)
     rows = order(key, config, axis)
 
-    def loss(params: nnx.State, part: Batch, count: jax.Array) -> tuple[jax.Array, LossTerms]:
-        return terms(*nnx.merge(graph, params)(part.observation), part, count, config)
+    def loss(params: nnx.State, part: Batch, seen: networks.Observation, count: jax.Array):
+        return terms(*nnx.merge(graph, params)(seen), part, count, config)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
@@ -164,7 +171,8 @@ def learn(
         step, params, moments, sums, _ = carry
         part = jax.tree.map(lambda x: jnp.take(x, rows[step], axis=0), batch)
         count = jnp.maximum(total(jnp.sum(part.weight), axis), 1.0)
-        found = jax.value_and_grad(loss, has_aux=True)(params, part, count)
+        seen = observation(part, shot, rows[step])
+        found = jax.value_and_grad(loss, has_aux=True)(params, part, seen, count)
         (_, found), gradient = total(found, axis)
         direction, moments = transform.update(gradient, moments, params)
         params = jax.tree.map(lambda p, d: p - rate * d, params, direction)

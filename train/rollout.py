@@ -10,7 +10,7 @@ from flax import nnx, struct
 from kart_jax.env.batch import own_part, step_part
 from kart_jax.env.core import KartEnv
 from kart_jax.env.params import EnvParams
-from train import distribution, networks
+from train import distribution, film, networks
 from train.state import TrainState
 
 
@@ -31,7 +31,8 @@ class Drive:
 class Trajectory:
     """T steps of B karts."""
 
-    observation: networks.Observation  # (T, B, ...) before each step
+    telemetry: jax.Array  # (T, B, 9) before each step
+    film: film.Film | None  # of what was seen before each step; None = telemetry only
     raw_action: jax.Array  # (T, B, 2) before the squashing
     log_prob: jax.Array  # (T, B)
     value: jax.Array  # (T, B) scaled reward
@@ -60,7 +61,7 @@ def collect(
     network = nnx.merge(graph, state.params)
     karts = state.discounted.shape[0] * (1 if axis is None else jax.lax.axis_size(axis))
 
-    def step(carry: tuple[Any, ...], step_key: jax.Array) -> tuple[tuple[Any, ...], Trajectory]:
+    def step(carry: tuple[Any, ...], step_key: jax.Array) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         observation, env_state, discounted = carry
         action_key, env_key = jax.random.split(step_key)
         mean, log_std, value = network(observation)
@@ -71,8 +72,10 @@ def collect(
             env, env_key, env_state, action, env_params, axis=axis
         )
         discounted = gamma * discounted + reward
+        picture = film.newest(observation["vision"]) if "vision" in observation else None
         record = Trajectory(
-            observation=observation,
+            telemetry=observation["telemetry"],
+            film=None,
             raw_action=raw,
             log_prob=distribution.log_prob(raw, mean, log_std),
             value=value,
@@ -82,9 +85,14 @@ def collect(
             discounted=discounted,
             drive=Drive(**{name: getattr(info, name) for name in Drive.__dataclass_fields__}),
         )
-        return (seen, env_state, jnp.where(terminated | truncated, 0.0, discounted)), record
+        return (seen, env_state, jnp.where(terminated | truncated, 0.0, discounted)), (record, picture)
 
     carry = (state.observation, state.env_state, state.discounted)
-    (observation, env_state, discounted), trajectory = jax.lax.scan(step, carry, jax.random.split(key, steps))
+    (observation, env_state, discounted), (trajectory, pictures) = jax.lax.scan(
+        step, carry, jax.random.split(key, steps)
+    )
+    if pictures is not None:
+        ended = trajectory.terminated | trajectory.truncated
+        trajectory = dataclasses.replace(trajectory, film=film.record(state.observation["vision"], pictures, ended))
     moved = dataclasses.replace(state, observation=observation, env_state=env_state, discounted=discounted)
     return moved, trajectory

@@ -29,7 +29,7 @@ def _batch(
     )
     target = advantages + trajectory.value
     samples = ppo.Batch(
-        observation=trajectory.observation,
+        telemetry=trajectory.telemetry,
         raw_action=trajectory.raw_action,
         log_prob=trajectory.log_prob,
         value=trajectory.value,
@@ -58,7 +58,9 @@ def update(
     samples, foreseen = _batch(trajectory, last_value, divisor, config, axis)
     # Learn.
     rate = ppo.learning_rate(state.update, settings.updates, config)
-    params, moments, losses = ppo.learn(graph, state.params, state.optimiser, samples, rate, learn_key, config, axis)
+    params, moments, losses = ppo.learn(
+        graph, state.params, state.optimiser, samples, trajectory.film, rate, learn_key, config, axis
+    )
     # Report.
     log_std = nnx.merge(graph, params).log_std[...]
     report = metrics.summarise(trajectory, losses, foreseen, rate, divisor, log_std, axis)
