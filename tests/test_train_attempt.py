@@ -4,8 +4,8 @@ import dataclasses
 import io
 
 import pytest
-from ring_runs import SMALL, rows
 from rich.console import Console
+from ring_runs import SMALL, rows
 
 from kart_jax.errors import InputError
 from train import loop
@@ -69,7 +69,7 @@ def test_a_finished_call_trains_no_further_and_another_call_may_not_take_its_nam
     first, _, _ = tried()
     again, chunks, shown = tried()
     assert chunks == 0 and again.steps == first.steps and "done: 3,072 steps" in shown
-    with pytest.raises(InputError, match="--save-name is lost, but .* exists"):
+    with pytest.raises(InputError, match=r"--save-name is lost, but .* exists"):
         tried(call="fc-2")
     assert not (tmp_path / CALLS / "fc-2").exists()
 
