@@ -151,7 +151,7 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
 
     Returns:
         Figures of the run as `kart train --json` prints them, and its `name`; or `error`, the sentence that says why
-        the request is refused.
+        the request is refused. KeyboardInterrupt when the machine is taken away; everything is saved then.
     """
     from rich.console import Console
 
@@ -172,7 +172,8 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
         if not local:
             VOLUME.commit()
     if result.interrupted:
-        raise RuntimeError(f"{name}: stopped after {result.steps} steps and saved; the next attempt goes on")
+        # What Modal takes for the end of the container and not for an answer or a failure of this call.
+        raise KeyboardInterrupt(f"{name}: stopped after {result.steps} steps and saved; the next attempt goes on")
     return {"name": result.folder.path.name, **summary(result)}
 
 
