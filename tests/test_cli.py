@@ -74,9 +74,15 @@ def test_flags_keep_their_names(words, flags, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("drvie", "the command is drvie; allowed are train, eval, play, drive, track, telemetry; did you mean drive?"),
+        (
+            "drvie",
+            "the command is drvie; allowed are train, eval, play, drive, track, telemetry, modal; did you mean drive?",
+        ),
         ("--foo", "the flag is --foo"),
-        ("track chek", "the command is chek; allowed are list, check, preview, new, import, generate; did you mean"),
+        (
+            "track chek",
+            "the command is chek; allowed are list, check, preview, new, import, generate, sync; did you mean",
+        ),
         ("drive --lapz 3", "unrecognized options: --lapz, 3; did you mean --laps? see kart drive --help"),
         (
             "drive --laps three",

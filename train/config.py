@@ -219,15 +219,15 @@ def _require(field: str, value: object, holds: bool, allowed: str) -> None:
         raise InputError(f"--{field.replace('_', '-')} is {value}; it must be {allowed}")
 
 
-def _holds(hint: Any, value: object) -> bool:
+def holds(hint: Any, value: object) -> bool:
     """Whether a JSON value may stand in a field of this type."""
     kind, inside = typing.get_origin(hint) or hint, typing.get_args(hint)
     if kind is Literal:
         return isinstance(value, str) and value in inside
     if kind is UnionType:
-        return any(_holds(one, value) for one in inside)
+        return any(holds(one, value) for one in inside)
     if kind is tuple:
-        return isinstance(value, list) and all(_holds(inside[0], one) for one in value)
+        return isinstance(value, list) and all(holds(inside[0], one) for one in value)
     if kind is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if kind is int:
@@ -235,13 +235,13 @@ def _holds(hint: Any, value: object) -> bool:
     return isinstance(value, Mapping if dataclasses.is_dataclass(hint) else kind)
 
 
-def _named(hint: Any) -> str:
+def named(hint: Any) -> str:
     """What a field of this type holds, in JSON's words."""
     if typing.get_origin(hint) is Literal:
         return f"one of {', '.join(typing.get_args(hint))}"
     words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a string", NoneType: "null"}
     if typing.get_origin(hint) is UnionType:
-        return " or ".join(map(_named, typing.get_args(hint)))
+        return " or ".join(map(named, typing.get_args(hint)))
     return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
 
 
@@ -253,8 +253,8 @@ def _checked(cls: type, values: Any, source: Path) -> dict[str, Any]:
     if wrong := set(hints) ^ set(values):
         raise InputError(f"{source}: field {sorted(wrong)[0]} is missing or unknown; it is no run of this version")
     for field, value in values.items():
-        if not _holds(hints[field], value):
-            raise InputError(f"{source}: {field} is {json.dumps(value)[:80]}; it must be {_named(hints[field])}")
+        if not holds(hints[field], value):
+            raise InputError(f"{source}: {field} is {json.dumps(value)[:80]}; it must be {named(hints[field])}")
     return dict(values)
 
 

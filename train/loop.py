@@ -8,7 +8,7 @@ import dataclasses
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -182,7 +182,12 @@ def stop_requests() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def drive(run: Run, notes: Sequence[str] = (), console: Console | None = None) -> RunResult:
+def drive(
+    run: Run,
+    notes: Sequence[str] = (),
+    console: Console | None = None,
+    after_save: Callable[[], None] = lambda: None,
+) -> RunResult:
     """Train until the steps are done, a stop is asked for or training diverges.
 
     Saves at the end unless it diverged: the checkpoints before are then left as they are.
@@ -190,6 +195,7 @@ def drive(run: Run, notes: Sequence[str] = (), console: Console | None = None) -
     Args:
         run: from `prepare`, with its `notes`, which are shown first.
         console: where to show them and the progress; None = standard output.
+        after_save: called whenever a checkpoint is complete, for instance to bring it to a safe place.
     """
     settings = run.settings
     total = settings.chunks * settings.steps_per_chunk
@@ -207,11 +213,11 @@ def drive(run: Run, notes: Sequence[str] = (), console: Console | None = None) -
             reporter.finish()  # the chunk before, while this one runs
             reporter.pending = pending
             if launched // settings.checkpoint_freq > last_saved // settings.checkpoint_freq:
-                reporter.save(checkpoints)
+                reporter.save(checkpoints, after_save)
                 last_saved = launched
         reporter.finish()
         if launched > last_saved:
-            reporter.save(checkpoints)
+            reporter.save(checkpoints, after_save)
         if not reporter.diverged:
             screen.say(farewell(run, bool(stops)))
     log.close()
@@ -235,13 +241,14 @@ class Reporter:
         self.since = run.begun
         self.diverged = False  # losses or network are no longer finite numbers
 
-    def save(self, checkpoints: Checkpoints) -> None:
+    def save(self, checkpoints: Checkpoints, after_save: Callable[[], None]) -> None:
         """Report the pending chunk and write a checkpoint after it, unless training has diverged."""
         self.finish()
         state = self.run.state
         self.diverged = self.diverged or not bool(finite((state.params, state.optimiser, state.scale)))
         if not self.diverged:
             checkpoints.save(self.run.steps, state, self.run.progress)
+            after_save()
 
     def finish(self) -> None:
         """Wait for the pending chunk, if there is one, and report each of its updates."""

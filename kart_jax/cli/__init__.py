@@ -24,8 +24,10 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("track new", "track:run_new", "start a track of your own from a picture to paint over"),
     ("track import", "track:run_import", "make a track from a centre-line CSV"),
     ("track generate", "track:run_generate", "draw random kart circuits"),
+    ("track sync", "track:run_sync", "upload tracks to Modal, for training there"),
     ("telemetry plot", "telemetry:run_plot", "draw a lap: map, speed, controls, g-g diagram, splits"),
     ("telemetry laps", "telemetry:run_laps", "lap and sector times of a telemetry file"),
+    ("modal pull", "modal:run_pull", "bring a run that was trained on Modal home"),
 )
 
 START = """usage: kart COMMAND [flags]

@@ -21,7 +21,7 @@ WRONG_CHOICE = re.compile(r"[Ii]nvalid choice '(.*)' for argument '(.+)'\. Expec
 NO_VALUE = re.compile(r"[Mm]issing value for argument '(.+)'.*")
 
 
-def parse(config: type[T], command: str, words: Sequence[str], examples: str) -> T:
+def parse(config: type[T], command: str, words: Sequence[str], examples: str, program: str = "kart") -> T:
     """Read the flags of `kart <command>`.
 
     Args:
@@ -29,6 +29,7 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str) ->
         command: the words of the command.
         words: what follows them.
         examples: lines shown at the head of the help.
+        program: what stands before the command.
 
     Returns:
         The config. `--help` prints and raises SystemExit(0).
@@ -43,7 +44,7 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str) ->
         with contextlib.redirect_stderr(complaint):
             return tyro.cli(
                 config,
-                prog=f"kart {command}",
+                prog=f"{program} {command}",
                 description=description,
                 args=list(words),
                 config=(
@@ -57,7 +58,7 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str) ->
             sys.stdout.flush()
             raise
         said = sentence(complaint.getvalue())
-        raise InputError(f"{said}{'' if said.endswith('?') else ';'} see kart {command} --help") from None
+        raise InputError(f"{said}{'' if said.endswith('?') else ';'} see {program} {command} --help") from None
 
 
 def sentence(complaint: str) -> str:

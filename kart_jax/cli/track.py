@@ -1,4 +1,4 @@
-"""`kart track`: list, check, preview, new, import, generate."""
+"""`kart track`: list, check, preview, new, import, generate, sync."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -105,6 +105,19 @@ class GenerateConfig:
             raise InputError(
                 f"--seed is {self.seed}; allowed are 0 to {LARGEST_SEED + 1 - self.count} with --count {self.count}"
             )
+
+
+@dataclasses.dataclass(frozen=True)
+class SyncConfig:
+    """Upload tracks to the Volume on Modal, where a deployed function finds them by name.
+
+    `modal run -m train.modal_app` uploads the tracks that it names by itself.
+    """
+
+    tracks: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Names, or paths of PNG or centre-line CSV files; default all known names."""
+    json: bool = False
+    """Print the figures as JSON."""
 
 
 def figures_of(circuit: "Circuit") -> dict[str, Any]:
@@ -233,3 +246,19 @@ def run_generate(words: Sequence[str]) -> None:
         print(f"wrote {path}: {figures['length']:.0f} m")
     if config.count > 1:
         print(whole(config.count, "track"))
+
+
+def run_sync(words: Sequence[str]) -> None:
+    """Run `kart track sync`."""
+    config = parse(SyncConfig, "track sync", words, "kart track sync\nkart track sync my_track lines/genk.csv")
+    from kart_jax.track import load
+    from train import volume
+
+    volume.require_token()
+    with volume.told_plainly():
+        there = volume.send_tracks(volume.open_volume(), config.tracks or load.names())
+    if config.json:
+        emit_json({"tracks": [{"track": name, "name": found} for name, found in there.items()]})
+        return
+    for name, found in there.items():
+        print(f"uploaded {name}: --track-name {found}")

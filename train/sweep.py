@@ -1,0 +1,95 @@
+"""A sweep: one request for training becomes many, one for each combination of the values of some fields.
+
+A sweep file is TOML. Each key is a field of `TrainConfig`; a list is tried value by value, in every combination with
+the other lists, and anything else holds for all runs:
+
+    learning_rate = [3e-4, 1e-3]
+    track_name = ["circuit.png", "spa.png"]    # two runs of one circuit; [["circuit.png", "spa.png"]] is one of both
+    kart = "ok"
+"""
+
+import dataclasses
+import itertools
+import json
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from kart_jax.errors import InputError
+from train.config import TrainConfig
+from train.profiles import resolve
+from train.request import value_of
+
+MOST_RUNS = 100  # each is a GPU that costs money
+Axes = dict[str, tuple[Any, ...]]  # field -> its values, one or several
+
+
+def read(path: str) -> Axes:
+    """The fields that a sweep file sets, and their values; InputError when it is not as the module says."""
+    try:
+        table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a TOML file to --sweep") from None
+    except ValueError as error:  # no UTF-8, no TOML
+        raise InputError(f"{path}: is no TOML ({error}); correct it") from None
+    if not table:
+        raise InputError(f"{path}: sets no field; give at least one, for example seed = [0, 1, 2]")
+    return {name: _values(name, value, path) for name, value in table.items()}
+
+
+def _values(name: str, value: Any, path: str) -> tuple[Any, ...]:
+    """The values of one field of a sweep file."""
+    if name == "save_name":
+        raise InputError(f"{path}: save_name cannot be varied, each run gets a name of its own; use --save-name")
+    listed = value if isinstance(value, list) else [value]
+    if not listed:
+        raise InputError(f"{path}: {name} is an empty list; give at least one value or remove it")
+    if name == "track_name":
+        listed = [[one] if isinstance(one, str) else one for one in listed]
+    values = tuple(value_of(name, one, path) for one in listed)
+    for index, one in enumerate(values):
+        if one in values[:index]:
+            raise InputError(f"{path}: {name} holds {json.dumps(one)} twice; remove one")
+    return values
+
+
+def expand(base: TrainConfig, axes: Mapping[str, Sequence[Any]], where: str) -> list[TrainConfig]:
+    """The runs of a sweep, each with a name of its own and checked as far as its own fields allow.
+
+    Args:
+        base: what all have in common; its `save_name` is the first part of their names.
+        axes: field -> values.
+        where: what the sentence of an error begins with.
+
+    Raises:
+        InputError: a field is given twice, the runs are too many, two would have the same name, or the numbers of one
+            do not fit together.
+    """
+    if both := [name for name in axes if getattr(base, name) is not None]:
+        flag = f"--{both[0].replace('_', '-')}"
+        raise InputError(f"{where}: {both[0]} is given there and by {flag}; give it in one place")
+    varied = [name for name, values in axes.items() if len(values) > 1]
+    combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    if len(combinations) > MOST_RUNS:
+        raise InputError(f"{where}: asks for {len(combinations)} runs; at most {MOST_RUNS} are allowed; drop values")
+    runs: dict[str, TrainConfig] = {}
+    for fields in combinations:
+        name = "-".join([str(base.save_name), *(f"{key}-{_word(fields[key])}" for key in varied)])
+        if name in runs:
+            raise InputError(f"{where}: two runs would be called {name}; give values that differ in letters or digits")
+        config = dataclasses.replace(base, **fields, save_name=name)
+        if config.resume_from is None:  # else the numbers of the earlier run are part of it
+            try:
+                resolve(config, "gpu")
+            except InputError as error:
+                raise InputError(f"{where}: {error}") from None
+        runs[name] = config
+    return list(runs.values())
+
+
+def _word(value: Any) -> str:
+    """A value as part of a folder name."""
+    text = "+".join(Path(one).stem for one in value) if isinstance(value, tuple) else str(value)
+    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)
