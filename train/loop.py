@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import Mesh
 from rich.console import Console
 
 from kart_jax.env.batch import kart_mesh
@@ -24,16 +24,17 @@ from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
 from train import checkpoint, run_folder, run_tracks, state
-from train.checkpoint import Checkpoints, Driver
+from train.checkpoint import Driver
+from train.chunks import Chunks
 from train.config import Settings, TrainConfig
-from train.console import Screen, clock
-from train.log import Log
+from train.console import Screen
 from train.metrics import UpdateMetrics
 from train.profiles import resolve
-from train.progress import Progress
+from train.progress import Progress, together
+from train.reporter import Reporter, divergence, farewell
 from train.run_folder import RunFolder
 from train.state import TrainState
-from train.update import Graph, chunk
+from train.update import Graph
 
 EPISODE_LAPS = 3
 SLOW_PACE = 12.0  # m/s, what a learner manages at first
@@ -92,8 +93,16 @@ def train(config: TrainConfig) -> RunResult:
     return drive(run, notes, Console(stderr=config.json))
 
 
-def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
-    """Set up a new run, a run that goes on, or a transfer; returns it with sentences for the user."""
+def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[str]]:
+    """Set up a new run, a run that goes on, or a transfer.
+
+    Args:
+        config: the request.
+        env: the environment, where another run of the same request has made it.
+
+    Returns:
+        The run, and sentences for the user. InputError when it cannot be done.
+    """
     begun = time.monotonic()
     runs = Path(config.runs_dir)
     source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
@@ -101,8 +110,9 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
     settings = resolve(config, jax.default_backend(), saved, jax.local_device_count())
     mesh = choose_mesh(config, settings)
     circuits, changed = find_circuits(settings, source, saved)
-    env = make_env(dataclasses.replace(settings, tracks=tuple(circuits[name] for name in settings.tracks)))
-    env = jax.device_put(env, NamedSharding(mesh, PartitionSpec()))
+    if env is None:
+        made = make_env(dataclasses.replace(settings, tracks=tuple(circuits[name] for name in settings.tracks)))
+        env = state.replicate(made, mesh)
     graph, fresh = state.start(env, settings, mesh)
     notes: list[str] = []
     if source is None or saved is None or config.resume_from is None:
@@ -197,98 +207,79 @@ def drive(
         console: where to show them and the progress; None = standard output.
         after_save: called whenever a checkpoint is complete, for instance to bring it to a safe place.
     """
-    settings = run.settings
+    return drive_together([run], (*notes, f"run folder {run.folder.path}"), console, after_save)[0]
+
+
+def drive_together(
+    runs: Sequence[Run],
+    notes: Sequence[str],
+    console: Console | None = None,
+    after_save: Callable[[], None] = lambda: None,
+    spread: Callable[[int, list[dict[str, float]]], None] = lambda steps, rows: None,
+) -> list[RunResult]:
+    """Train runs that differ in their seed only, side by side in one compiled program; see `drive`.
+
+    Args:
+        runs: at the same step; the environment, the network and the devices of the first serve all.
+        notes: shown first.
+        console, after_save: as in `drive`.
+        spread: called after every update with its environment steps and the scalars of each run.
+
+    Returns:
+        What became of each run. One that diverges is left behind, the others go on.
+    """
+    lead, many = runs[0], len(runs) > 1
+    settings = lead.settings
     total = settings.chunks * settings.steps_per_chunk
-    checkpoints = Checkpoints(run.folder.checkpoints, run.steps)
-    log = Log(run.folder, run.steps)
-    with stop_requests() as stops, Screen(total, run.steps, console) as screen:
-        for note in (*notes, f"run folder {run.folder.path}"):
+    with stop_requests() as stops, Screen(total, lead.steps, console) as screen:
+        for note in notes:
             screen.say(note)
-        reporter = Reporter(run, log, screen)
-        launched = run.steps
-        last_saved = launched
-        while launched < total and not stops and not reporter.diverged:
-            run.state, pending = chunk(run.graph, run.env, settings, run.state, run.mesh)
+        reporters = [Reporter(run, screen, f"seed {run.settings.seed}: " if many else "") for run in runs]
+        chunks = Chunks(runs)
+        launched = last_saved = lead.steps
+        while launched < total and not stops and not all(reporter.diverged for reporter in reporters):
+            finished = chunks.launch()  # the chunk before, while this one runs
             launched += settings.steps_per_chunk
-            reporter.finish()  # the chunk before, while this one runs
-            reporter.pending = pending
+            report(finished, reporters, screen, spread)
             if launched // settings.checkpoint_freq > last_saved // settings.checkpoint_freq:
-                reporter.save(checkpoints, after_save)
+                report(chunks.finish(), reporters, screen, spread)
+                chunks.hand_out()
+                for reporter in reporters:
+                    reporter.save(after_save)
                 last_saved = launched
-        reporter.finish()
-        if launched > last_saved:
-            reporter.save(checkpoints, after_save)
-        if not reporter.diverged:
-            screen.say(farewell(run, bool(stops)))
-    log.close()
-    failure = divergence(run) if reporter.diverged else None
-    return RunResult(run.folder, run.steps, run.progress, bool(stops), failure)
+        report(chunks.finish(), reporters, screen, spread)
+        chunks.hand_out()
+        for reporter in reporters:
+            if launched > last_saved:
+                reporter.save(after_save)
+            if not reporter.diverged:
+                screen.say(reporter.name + farewell(reporter.run, bool(stops)))
+            reporter.log.close()
+    return [
+        RunResult(
+            one.run.folder,
+            one.run.steps,
+            one.run.progress,
+            bool(stops),
+            divergence(one.run) if one.diverged else None,
+        )
+        for one in reporters
+    ]
 
 
-@jax.jit
-def finite(tree: Any) -> jax.Array:
-    """Whether every number in a tree of arrays is finite, () bool."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]))
-
-
-class Reporter:
-    """Writes down finished chunks: log, screen, counters."""
-
-    def __init__(self, run: Run, log: Log, screen: Screen):
-        """For one run."""
-        self.run, self.log, self.screen = run, log, screen
-        self.pending: UpdateMetrics | None = None
-        self.since = run.begun
-        self.diverged = False  # losses or network are no longer finite numbers
-
-    def save(self, checkpoints: Checkpoints, after_save: Callable[[], None]) -> None:
-        """Report the pending chunk and write a checkpoint after it, unless training has diverged."""
-        self.finish()
-        state = self.run.state
-        self.diverged = self.diverged or not bool(finite((state.params, state.optimiser, state.scale)))
-        if not self.diverged:
-            checkpoints.save(self.run.steps, state, self.run.progress)
-            after_save()
-
-    def finish(self) -> None:
-        """Wait for the pending chunk, if there is one, and report each of its updates."""
-        if self.pending is None:
-            return
-        stacked = jax.device_get(self.pending)
-        self.pending = None
-        self.diverged = self.diverged or not bool(finite((stacked.losses, stacked.reward_scale, stacked.std)))
-        now = time.monotonic()
-        progress, settings = self.run.progress, self.run.settings
-        progress.elapsed += now - self.since
-        fps = settings.steps_per_chunk / max(now - self.since, 1e-9)
-        self.since = now
-        unlapped = progress.first_lap_steps is None
-        for index in range(settings.ppo.updates_per_chunk):
-            one = jax.tree.map(lambda x, i=index: x[i], stacked)
-            steps = self.run.steps + settings.ppo.steps_per_update
-            scalars = progress.take(one, steps)
-            self.log.write(steps, scalars | {"train/fps": fps, "train/seconds": progress.elapsed})
-        self.log.flush()
-        if unlapped and progress.first_lap_steps is not None and progress.first_lap_seconds is not None:
-            took = clock(progress.first_lap_seconds)
-            lap = f"{progress.best_lap:.3f} s"
-            self.screen.say(f"first clean lap after {took}, {progress.first_lap_steps:,} steps: {lap}")
-        self.screen.show(self.run.steps, fps, progress)
-
-
-def farewell(run: Run, stopped: bool) -> str:
-    """The last line: what was reached and where it is."""
-    progress = run.progress
-    best = "no clean lap yet" if progress.best_lap is None else f"best lap {progress.best_lap:.3f} s"
-    reached = f"{run.steps:,} steps in {clock(progress.elapsed)}, {progress.laps} clean laps, {best}"
-    if stopped:
-        return f"stopped: {reached}; saved, go on with --resume-from {run.folder.path}"
-    return f"done: {reached}; saved in {run.folder.path}"
-
-
-def divergence(run: Run) -> str:
-    """What to say when training diverged."""
-    what = f"losses or network are no longer finite numbers after {run.steps:,} steps"
-    if any(run.folder.checkpoints.iterdir()):
-        return f"{what}; the checkpoints before are good: go on with --resume-from {run.folder.path} and other numbers"
-    return f"{what}, before the first checkpoint; begin anew with a smaller --learning-rate"
+def report(
+    finished: list[UpdateMetrics],
+    reporters: Sequence[Reporter],
+    screen: Screen,
+    spread: Callable[[int, list[dict[str, float]]], None],
+) -> None:
+    """Write down a finished chunk of each run, if there is one."""
+    if not finished:
+        return
+    lead = reporters[0].run
+    steps = lead.steps
+    told = [reporter.take(stacked) for reporter, stacked in zip(reporters, finished, strict=True)]
+    for number, rows in enumerate(zip(*told, strict=True), 1):
+        spread(steps + number * lead.settings.ppo.steps_per_update, list(rows))
+    pace = sum(rows[-1]["train/fps"] for rows in told)
+    screen.show(lead.steps, pace, together([reporter.run.progress for reporter in reporters]))

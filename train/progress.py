@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from kart_jax.env.reward import TERMS
@@ -97,6 +98,20 @@ def _mean(window: list[list[float]], column: int) -> float:
     """Sum of a column over the number of events; nan when there is none."""
     count = sum(item[0] for item in window)
     return sum(item[column] for item in window) / count if count else math.nan
+
+
+def together(parts: Sequence[Progress]) -> Progress:
+    """Runs side by side as one, for the screen: sums of counters, the best lap, all recent episodes and laps."""
+    if len(parts) == 1:
+        return parts[0]
+    return Progress(
+        updates=parts[0].updates,
+        elapsed=max(part.elapsed for part in parts),
+        laps=sum(part.laps for part in parts),
+        best_lap=min((part.best_lap for part in parts if part.best_lap is not None), default=None),
+        recent_episodes=[entry for part in parts for entry in part.recent_episodes],
+        recent_laps=[entry for part in parts for entry in part.recent_laps],
+    )
 
 
 def from_json(values: dict[str, Any]) -> Progress:

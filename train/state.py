@@ -1,5 +1,6 @@
 """The whole state of a training run on the device: what a checkpoint holds and a resumed run needs."""
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -31,10 +32,14 @@ class TrainState:
 OF_KARTS = ("env_state", "observation", "discounted")  # the fields that are split over devices
 
 
-def layout() -> TrainState:
-    """How a state lies on the devices of a mesh: the karts are split, everything else is on each of them."""
+def layout(seeds: int = 1) -> TrainState:
+    """How a state lies on the devices of a mesh: the karts are split, everything else is on each of them.
+
+    With `seeds` > 1 it is a stack of states: every leaf has a leading axis of seeds, which is not split.
+    """
+    split = PartitionSpec(KARTS) if seeds == 1 else PartitionSpec(None, KARTS)
     fields: dict[str, Any] = {
-        name: PartitionSpec(KARTS) if name in OF_KARTS else PartitionSpec() for name in TrainState.__dataclass_fields__
+        name: split if name in OF_KARTS else PartitionSpec() for name in TrainState.__dataclass_fields__
     }
     return TrainState(**fields)
 
@@ -66,7 +71,20 @@ def start(env: KartEnv, settings: Settings, mesh: Mesh) -> tuple[nnx.GraphDef[ne
     return graph, spread(state, mesh)
 
 
-def spread(state: TrainState, mesh: Mesh) -> TrainState:
-    """Put a state on the devices of a mesh, as `layout` says."""
-    places = jax.tree.map(partial(NamedSharding, mesh), layout(), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec))
+def stack(states: Sequence[TrainState], mesh: Mesh) -> TrainState:
+    """States of several seeds as one, spread over the mesh."""
+    return spread(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), mesh, len(states))
+
+
+def spread(state: TrainState, mesh: Mesh, seeds: int = 1) -> TrainState:
+    """Put a state, or a stack of `seeds` states, on the devices of a mesh, as `layout` says."""
+    places = jax.tree.map(
+        partial(NamedSharding, mesh), layout(seeds), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec)
+    )
     return jax.device_put(state, places)
+
+
+def replicate(env: KartEnv, mesh: Mesh) -> KartEnv:
+    """Put an environment on every device of a mesh."""
+    placed: KartEnv = jax.device_put(env, NamedSharding(mesh, PartitionSpec()))
+    return placed

@@ -68,9 +68,9 @@ def update(
     return state, report
 
 
-@partial(jax.jit, static_argnums=(0, 2, 4), donate_argnums=3)
+@partial(jax.jit, static_argnums=(0, 2, 4), static_argnames="seeds", donate_argnums=3)
 def chunk(
-    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, mesh: Mesh
+    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, mesh: Mesh, seeds: int = 1
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
     """`settings.ppo.updates_per_chunk` updates in one compiled call; the state's memory is reused.
 
@@ -80,18 +80,20 @@ def chunk(
         settings: of the run.
         state: spread over the devices as `state.layout` says.
         mesh: of `kart_mesh`; each device drives its own karts, gradients are summed over all.
+        seeds: more than 1: `state` is a stack of so many states, which learn side by side without knowing each other.
 
     Returns:
-        The state, and the metrics of each update stacked along a leading axis.
+        The state, and the metrics of each update stacked along a leading axis (updates, or updates and seeds).
     """
 
     def part(env: KartEnv, state: TrainState) -> tuple[TrainState, metrics.UpdateMetrics]:
         def one(state: TrainState, _: Any) -> tuple[TrainState, metrics.UpdateMetrics]:
-            return update(graph, env, settings, state, KARTS)
+            alone = partial(update, graph, env, settings, axis=KARTS)
+            return (alone if seeds == 1 else jax.vmap(alone))(state)
 
         return jax.lax.scan(one, state, length=settings.ppo.updates_per_chunk)
 
-    spec = layout()
+    spec = layout(seeds)
     # What is equal on all devices is so by its sums (`across`); the check of varying values would sum gradients twice.
     split = jax.shard_map(
         part, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=(spec, PartitionSpec()), check_vma=False

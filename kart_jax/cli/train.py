@@ -1,12 +1,15 @@
 """`kart train`: train a driver, then film it and write its telemetry into the run's folder."""
 
 import contextlib
+import dataclasses
+import math
+import statistics
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kart_jax.cli.flags import parse
-from kart_jax.cli.output import emit_json
+from kart_jax.cli.output import emit_json, table
 from train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -17,26 +20,69 @@ kart train --track-name circuit.png
 kart train --track-name a.png b.png --timesteps 20000000 --vector-envs 2048 --save-name both
 kart train --resume-from circuit-1 --timesteps 2000000
 kart train --track-name spa.png --resume-from circuit-1 --profile aggressive
+kart train --seeds 4 --telemetry-only --save-name four
 """
+
+
+@dataclasses.dataclass(frozen=True)
+class CommandConfig(TrainConfig):
+    """Train a driver from the 84x84 view and the telemetry with PPO."""
+
+    seeds: int = 1
+    """Seeds to train side by side in one program, from --seed on; each in a folder of its own, seed-N, in the run's."""
 
 
 def run(words: Sequence[str]) -> int:
     """Run `kart train`; 130 when it was interrupted after saving, 1 when training diverged."""
-    config = parse(TrainConfig, "train", words, EXAMPLES)
+    command = parse(CommandConfig, "train", words, EXAMPLES)
+    config = TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
     offer_devices(config.devices or 1)
-    from train.loop import train
+    from train import loop, seeds
 
-    result = train(config)
+    folder = None
+    if command.seeds == 1:
+        results = [loop.train(config)]
+    else:
+        folder, results = seeds.train(config, command.seeds)
+        print(seed_table(results), file=sys.stderr if config.json else sys.stdout)
+    result = seeds.best(results)
     film = None
     try:
-        if result.failure is not None:
-            print(f"kart: {result.failure}", file=sys.stderr)
-        elif not result.interrupted:
+        for one in results:
+            if one.failure is not None:
+                print(f"kart: {one.failure}", file=sys.stderr)
+        if result.failure is None and not result.interrupted:
             film = film_driver(result, config)
     finally:  # also when there is no film: the training is done and its figures are wanted
-        if config.json:
+        if config.json and folder is None:
             emit_json({**summary(result), "film": film})
+        elif config.json:
+            emit_json({"folder": str(folder), "seeds": [summary(one) for one in results], "film": film})
     return 1 if result.failure is not None else 130 if result.interrupted else 0
+
+
+def seed_table(results: "Sequence[RunResult]") -> str:
+    """What each seed reached, and their mean and standard deviation."""
+
+    def numbers(result: "RunResult") -> list[float]:
+        progress = result.progress
+        first = math.nan if progress.first_lap_steps is None else progress.first_lap_steps
+        lap = math.nan if progress.best_lap is None else progress.best_lap
+        return [progress.laps, first, lap, progress.mean_return]
+
+    def shown(values: Sequence[float]) -> list[str]:
+        forms = ("{:.0f}", "{:,.0f}", "{:.3f}", "{:.0f}")
+        return ["-" if math.isnan(value) else form.format(value) for form, value in zip(forms, values, strict=True)]
+
+    columns = [
+        [value for value in column if not math.isnan(value)]
+        for column in zip(*(numbers(result) for result in results), strict=True)
+    ]
+    rows = [[result.folder.path.name, *shown(numbers(result))] for result in results]
+    rows.append(["mean", *shown([statistics.fmean(values) if values else math.nan for values in columns])])
+    deviations = [statistics.stdev(values) if len(values) > 1 else math.nan for values in columns]
+    rows.append(["standard deviation", *shown(deviations)])
+    return table(["", "laps", "first lap, steps", "best lap, s", "mean return"], rows)
 
 
 def offer_devices(count: int) -> None:

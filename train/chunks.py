@@ -1,0 +1,50 @@
+"""The device's side of runs side by side: one chunk runs while the host reads what the one before told."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import jax
+
+from train.metrics import UpdateMetrics
+from train.state import stack
+from train.update import chunk
+
+if TYPE_CHECKING:
+    from train.loop import Run
+
+
+class Chunks:
+    """Chunks of one run, or of several seeds of it in one program."""
+
+    def __init__(self, runs: Sequence["Run"]):
+        """Take over the states of the runs."""
+        self.runs = runs
+        self.pending: UpdateMetrics | None = None
+        self.state = runs[0].state if len(runs) == 1 else stack([run.state for run in runs], runs[0].mesh)
+
+    def launch(self) -> list[UpdateMetrics]:
+        """Start a chunk; returns what the one before told, see `finish`."""
+        lead = self.runs[0]
+        before = self.pending
+        self.state, self.pending = chunk(
+            lead.graph, lead.env, lead.settings, self.state, lead.mesh, seeds=len(self.runs)
+        )
+        return self._told(before)
+
+    def finish(self) -> list[UpdateMetrics]:
+        """Wait for the chunk under way; what its updates told, stacked, for each run; nothing if none is."""
+        before, self.pending = self.pending, None
+        return self._told(before)
+
+    def _told(self, pending: UpdateMetrics | None) -> list[UpdateMetrics]:
+        if pending is None:
+            return []
+        host = jax.device_get(pending)
+        if len(self.runs) == 1:
+            return [host]
+        return [jax.tree.map(lambda x, i=i: x[:, i], host) for i in range(len(self.runs))]
+
+    def hand_out(self) -> None:
+        """Give each run its state; it belongs to the next chunk as soon as that is launched."""
+        for i, run in enumerate(self.runs):
+            run.state = self.state if len(self.runs) == 1 else jax.tree.map(lambda x, i=i: x[i], self.state)
