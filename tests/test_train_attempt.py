@@ -43,7 +43,7 @@ def tried(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("lost_after", "checkpoint_freq", "left"),
     [
-        (1, 1024, 6),  # before the first checkpoint: everything again
+        pytest.param(1, 1024, 6, marks=pytest.mark.slow),  # before the first checkpoint: everything again
         (3, 1024, 4),  # one chunk after a checkpoint: that chunk again
         pytest.param(4, 512, 2, marks=pytest.mark.slow),  # at a checkpoint: nothing again
     ],
@@ -65,8 +65,16 @@ def test_a_run_that_is_lost_again_and_again_still_ends(unbroken, tried):
     assert chunks == 1 and rows(result.folder) == rows(unbroken[0].folder)
 
 
-def test_a_finished_call_trains_no_further_and_another_call_may_not_take_its_name(tried, tmp_path):
-    first, _, _ = tried()
+def test_checkpoints_are_handed_on_a_finished_call_rests_and_another_may_not_take_its_name(tried, tmp_path):
+    seen = []
+
+    def keep():
+        names = [path.name for path in (tmp_path / "lost" / "checkpoints").iterdir()]
+        assert all(name.isdigit() for name in names)  # complete ones only
+        seen.append(max(map(int, names), default=0))
+
+    first, _, _ = tried(after_save=keep)
+    assert seen == [0, 512, 1024, 1536, 2048, 2560, 3072]
     again, chunks, shown = tried()
     assert chunks == 0 and again.steps == first.steps and "done: 3,072 steps" in shown
     with pytest.raises(InputError, match=r"--save-name is lost, but .* exists"):
@@ -93,16 +101,3 @@ def test_going_on_from_an_early_checkpoint_does_not_go_back_to_it_after_a_loss(t
     assert shelf[0] < newest < 3072
     result, chunks, _ = tried(**flags)
     assert result.steps == 3072 and chunks == (3072 - newest) // 512
-
-
-def test_every_checkpoint_is_handed_on_when_it_is_complete(tried, tmp_path):
-    seen = []
-    checkpoints = tmp_path / "lost" / "checkpoints"
-
-    def keep():
-        numbers = [int(path.name) for path in checkpoints.iterdir() if path.name.isdigit()]
-        assert len(numbers) == len(list(checkpoints.iterdir()))
-        seen.append(max(numbers, default=0))
-
-    tried(after_save=keep)
-    assert seen == [0, 512, 1024, 1536, 2048, 2560, 3072]
