@@ -3,10 +3,13 @@
 import csv
 import dataclasses
 import os
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from tensorboardX.proto import event_pb2
 
 from train import loop
 from train.config import TrainConfig
@@ -25,13 +28,13 @@ SCRIPT = """
 import sys, time
 from kart_jax import cli
 from ring_env import RingEnv
-from train import loop
+from train import chunks, loop
 loop.make_env = lambda settings: RingEnv()
-chunk = loop.chunk
-def slowly(*arguments):
+chunk = chunks.chunk
+def slowly(*given, **more):
     time.sleep(0.3)
-    return chunk(*arguments)
-loop.chunk = slowly
+    return chunk(*given, **more)
+chunks.chunk = slowly
 sys.exit(cli.main(sys.argv[1].split()))
 """
 
@@ -48,6 +51,20 @@ def rows(folder):
         return [
             {k: v for k, v in row.items() if k not in ("train/fps", "train/seconds")} for row in csv.DictReader(file)
         ]
+
+
+def read_events(folder):
+    """Tags and values of the TensorBoard files: records of length, checksum, event, checksum."""
+    values = {}
+    for path in folder.glob("events*"):
+        data = path.read_bytes()
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            for value in event.summary.value:
+                values.setdefault(value.tag, {})[event.step] = value.simple_value
+            data = data[16 + length :]
+    return values
 
 
 def launch(config, runs):

@@ -15,7 +15,7 @@ from modal._utils.async_utils import synchronizer
 from ring_runs import SMALL, rows
 
 from kart_jax.errors import InputError
-from train import loop, modal_app, modal_image, request, volume
+from train import chunks, loop, modal_app, modal_image, request, volume
 from train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -136,15 +136,15 @@ def test_local_trains_and_answers_as_kart_train_does(work, capsys, unbroken):
 
 @pytest.mark.usefixtures("on_ring")
 def test_a_preempted_container_saves_and_its_successor_ends_the_run(work, monkeypatch, unbroken):
-    chunk, done = loop.chunk, []
+    chunk, done = chunks.chunk, []
 
-    def preempted(*given):
+    def preempted(*given, **more):
         done.append(1)
         if len(done) == 3:
             os.kill(os.getpid(), signal.SIGINT)
-        return chunk(*given)
+        return chunk(*given, **more)
 
-    monkeypatch.setattr(loop, "chunk", preempted)
+    monkeypatch.setattr(chunks, "chunk", preempted)
     flags = {**RING, "save_name": "ring", "checkpoint_freq": 10**6}
     with pytest.raises(KeyboardInterrupt, match="ring: stopped after 1536 steps and saved; the next attempt goes on"):
         modal_app.train_run.local(flags, "fc-1")

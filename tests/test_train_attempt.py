@@ -8,7 +8,7 @@ from rich.console import Console
 from ring_runs import SMALL, rows
 
 from kart_jax.errors import InputError
-from train import loop
+from train import chunks
 from train.attempt import CALLS, attempt
 
 pytestmark = pytest.mark.usefixtures("on_ring")
@@ -21,18 +21,18 @@ class TakenAway(Exception):
 @pytest.fixture
 def tried(tmp_path, monkeypatch):
     """Begin an attempt that is lost after `lost_after` chunks; returns the result, and what was shown."""
-    chunk = loop.chunk
+    chunk = chunks.chunk
 
     def attempt_one(call="fc-1", lost_after=None, after_save=lambda: None, **flags):
         done = []
 
-        def counted(*given):
+        def counted(*given, **more):
             if lost_after is not None and len(done) >= lost_after:
                 raise TakenAway
             done.append(1)
-            return chunk(*given)
+            return chunk(*given, **more)
 
-        monkeypatch.setattr(loop, "chunk", counted)
+        monkeypatch.setattr(chunks, "chunk", counted)
         config = dataclasses.replace(SMALL, runs_dir=str(tmp_path), **{"save_name": "lost", **flags})
         shown = io.StringIO()
         return attempt(config, call, Console(file=shown), after_save), len(done), shown.getvalue()

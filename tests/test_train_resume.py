@@ -14,8 +14,9 @@ from orbax.checkpoint import v1 as ocp
 from ring_runs import SMALL, launch, rows, run, wait_for_checkpoint
 
 from kart_jax import cli
+from kart_jax.cli.train import CommandConfig
 from kart_jax.errors import InputError
-from train import checkpoint, loop, policy
+from train import checkpoint, chunks, loop, policy, reporter
 from train.config import TrainConfig
 from train.progress import Progress
 
@@ -128,16 +129,17 @@ def poison(state, stacked, network, losses):
 
 @pytest.mark.parametrize(("network", "losses"), [(True, False), (False, True)])
 def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(tmp_path, monkeypatch, capsys, network, losses):
-    chunk, calls = loop.chunk, []
+    chunk, calls = chunks.chunk, []
 
-    def third_time_unlucky(*given):
+    def third_time_unlucky(*given, **more):
         calls.append(given)
-        state, stacked = chunk(*given)
+        state, stacked = chunk(*given, **more)
         return poison(state, stacked, network, losses) if len(calls) >= 3 else (state, stacked)
 
-    monkeypatch.setattr(loop, "chunk", third_time_unlucky)
+    monkeypatch.setattr(chunks, "chunk", third_time_unlucky)
     config = dataclasses.replace(SMALL, runs_dir=str(tmp_path), save_name="lost")
-    monkeypatch.setattr("kart_jax.cli.train.parse", lambda *_: config)
+    command = CommandConfig(**dataclasses.asdict(config))
+    monkeypatch.setattr("kart_jax.cli.train.parse", lambda *_: command)
     assert cli.main(["train"]) == 1
     out, err = capsys.readouterr()
     sentence = "kart: losses or network are no longer finite numbers after 1,536 steps; the checkpoints before are good"
@@ -146,9 +148,9 @@ def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(tmp_path, monk
     assert len(calls) == 3
     kept = sorted(int(path.name) for path in (tmp_path / "lost" / "checkpoints").iterdir())
     assert kept == [512, 1024]
-    monkeypatch.setattr(loop, "chunk", chunk)
+    monkeypatch.setattr(chunks, "chunk", chunk)
     resumed, result, notes = run(TrainConfig(resume_from="lost", runs_dir=str(tmp_path)))
-    assert notes == [] and result.steps == 3072 and bool(loop.finite(resumed.state.params))
+    assert notes == [] and result.steps == 3072 and bool(reporter.finite(resumed.state.params))
 
 
 def test_a_step_size_beyond_all_measure_diverges_before_the_first_checkpoint(tmp_path):

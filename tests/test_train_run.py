@@ -2,14 +2,12 @@
 
 import dataclasses
 import json
-import struct
 
 import chex
 import jax
 import numpy as np
 import pytest
-from ring_runs import SMALL, rows, run
-from tensorboardX.proto import event_pb2
+from ring_runs import SMALL, read_events, rows, run
 
 from kart_jax import cli
 from kart_jax.env.reward import TERMS
@@ -62,20 +60,6 @@ def test_the_best_checkpoint_is_the_one_with_most_clean_laps(unbroken, tmp_path)
         saver.save(steps, finished.state, progress)
     assert [path.name for path in checkpoint.best_first(tmp_path)] == ["256", "512", "384"]
     assert sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == [256, 384, 512]
-
-
-def read_events(folder):
-    """Tags and values of the TensorBoard files: records of length, checksum, event, checksum."""
-    values = {}
-    for path in folder.glob("events*"):
-        data = path.read_bytes()
-        while data:
-            (length,) = struct.unpack("<Q", data[:8])
-            event = event_pb2.Event.FromString(data[12 : 12 + length])
-            for value in event.summary.value:
-                values.setdefault(value.tag, {})[event.step] = value.simple_value
-            data = data[16 + length :]
-    return values
 
 
 def test_tensorboard_has_the_agreed_names_and_the_numbers_of_the_table(unbroken):

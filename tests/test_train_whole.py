@@ -54,7 +54,7 @@ def test_train_eval_and_play_leave_what_they_promise(tmp_path, capsys, monkeypat
 
 @pytest.mark.slow
 def test_training_on_pictures_is_traced_once_and_resumes_bit_for_bit(tmp_path, monkeypatch):
-    places = ((update, "update"), (rollout, "collect"), (ppo, "learn"), (rollout, "step_batch"))
+    places = ((update, "update"), (rollout, "collect"), (ppo, "learn"), (rollout, "step_part"))
     for module, name in places:
         monkeypatch.setattr(module, name, chex.assert_max_traces(getattr(module, name), n=1))
     config = TrainConfig(

@@ -1,0 +1,85 @@
+"""Several seeds side by side: each is the run that it would be alone, and their spread is told."""
+
+import dataclasses
+import json
+
+import chex
+import jax
+import pytest
+from ring_runs import SMALL, read_events, rows, run
+
+from kart_jax import cli
+from kart_jax.errors import InputError
+from train import loop, seeds
+from train.config import TrainConfig
+
+pytestmark = pytest.mark.usefixtures("on_ring")
+FLAGS = (
+    "train --telemetry-only --vector-envs 8 --rollout-steps 16 --minibatch-size 64 --epochs 2 "
+    "--timesteps 3072 --checkpoint-freq 1024 --learning-rate 1e-3 --save-name three --seeds 3 --seed 5 --json"
+)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three seeds by the command; (its JSON, what it told, the folder)."""
+    from ring_env import RingEnv
+
+    runs = tmp_path_factory.mktemp("seeds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_env", lambda settings: RingEnv())
+        patch.setattr("kart_jax.cli.train.film_driver", lambda result, config: {"of": result.folder.path.name})
+        patch.setattr(
+            "kart_jax.cli.train.emit_json", lambda figures: (runs / "told.json").write_text(json.dumps(figures))
+        )
+        assert cli.main([*FLAGS.split(), "--runs-dir", str(runs)]) == 0
+    return json.loads((runs / "told.json").read_text()), runs / "three"
+
+
+def test_each_seed_is_the_run_it_would_be_alone(three, tmp_path):
+    figures, folder = three
+    assert [one["folder"] for one in figures["seeds"]] == [str(folder / f"seed-{seed}") for seed in (5, 6, 7)]
+    alone, result, _ = run(dataclasses.replace(SMALL, seed=6, runs_dir=str(tmp_path)))
+    assert result.steps == 3072
+    found, notes = loop.prepare(TrainConfig(resume_from="seed-6", runs_dir=str(folder)))
+    assert notes == [] and found.steps == 3072
+    # Three networks in one matrix product sum in another order than one.
+    chex.assert_trees_all_close(
+        jax.device_get(found.state.params), jax.device_get(alone.state.params), rtol=2e-2, atol=2e-3
+    )
+
+
+def test_the_spread_over_the_seeds_is_told(three):
+    figures, folder = three
+    table = [rows(loop.RunFolder(folder / f"seed-{seed}")) for seed in (5, 6, 7)]
+    assert len({row["train/entropy"] for row in (part[-1] for part in table)}) == 3
+    events = read_events(folder / "tensorboard")
+    losses = [float(part[-1]["train/value_loss"]) for part in table]
+    mean = sum(losses) / 3
+    deviation = (sum((loss - mean) ** 2 for loss in losses) / 2) ** 0.5
+    assert events["train/value_loss/mean"][3072] == pytest.approx(mean, rel=1e-5)
+    assert events["train/value_loss/std"][3072] == pytest.approx(deviation, rel=1e-4)
+    assert figures["film"]["of"] in ("seed-5", "seed-6", "seed-7")
+
+
+def test_the_mean_leaves_out_what_a_seed_does_not_have_yet():
+    told = seeds.summarise([{"lap": 40.0, "none": float("nan")}, {"lap": float("nan"), "none": float("nan")}])
+    assert told == {"lap": (40.0, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--seeds 0", "--seeds is 0; allowed are 1 to 1024"),
+        ("--seeds 2 --resume-from some", "--seeds is 2, but --resume-from goes on with one run"),
+    ],
+)
+def test_impossible_seeds_are_refused(tmp_path, capsys, flags, sentence):
+    assert cli.main(["train", *flags.split(), "--runs-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"kart: {sentence}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds_beyond_all_numbers_are_refused():
+    with pytest.raises(InputError, match="4294967296"):
+        seeds.train(TrainConfig(seed=2**32 - 1), 2)
