@@ -20,7 +20,7 @@ from rich.console import Console
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
-from train import checkpoint, run_folder, run_tracks, state
+from train import checkpoint, resnet, run_folder, run_tracks, state
 from train.checkpoint import Checkpoints, Driver
 from train.config import Settings, TrainConfig
 from train.console import Screen, clock
@@ -93,9 +93,10 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
     source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
     saved = None if source is None else run_folder.settings_of(source)
     settings = resolve(config, jax.default_backend(), saved)
+    weights = None if config.backbone_weights is None else resnet.load(Path(config.backbone_weights))
     circuits, changed = find_circuits(settings, source, saved)
     env = make_env(dataclasses.replace(settings, tracks=tuple(circuits[name] for name in settings.tracks)))
-    graph, fresh = state.start(env, settings)
+    graph, fresh = state.start(env, settings, weights)
     notes: list[str] = []
     if source is None or saved is None or config.resume_from is None:
         folder, progress = run_folder.choose(config, settings), Progress()
@@ -110,7 +111,11 @@ def prepare(config: TrainConfig) -> tuple[Run, list[str]]:
         driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
         fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
         folder, progress = run_folder.choose(config, settings), Progress()
-        reason = f"{', '.join(changed)} changed" if changed else "track, kart, seed, karts or roll-out length differ"
+        reason = (
+            f"{', '.join(changed)} changed"
+            if changed
+            else "track, kart, seed, karts, roll-out length or trained stages differ"
+        )
         notes.append(f"starting a new run from the driver of {place}: {reason}")
     folder.create(settings)
     run_tracks.keep(folder, circuits)
@@ -134,7 +139,9 @@ def find_circuits(
 
 def continues(settings: Settings, saved: Settings) -> bool:
     """Whether a run of these settings can go on from the whole state and counters of the saved one."""
-    same = all(getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed"))
+    same = all(
+        getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed", "backbone_trainable")
+    )
     shape = ("vector_envs", "rollout_steps", "updates_per_chunk")
     return same and all(getattr(settings.ppo, name) == getattr(saved.ppo, name) for name in shape)
 

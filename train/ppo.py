@@ -106,8 +106,8 @@ def learn(
     """Run the epochs over one roll-out, until they are done or the KL divergence ends them.
 
     Args:
-        graph, params: the network.
-        moments: state of `optimiser`.
+        graph, params: the network; what of it is `networks.Frozen` stays as it is.
+        moments: state of `optimiser` for the rest of it.
         batch: the N samples of the roll-out.
         rate: () step size.
         key: shuffles the samples.
@@ -120,13 +120,14 @@ def learn(
     the gather reads whole frames, each one contiguous row of 21 kB.
     """
     transform = optimiser(config)
+    params, frozen = networks.divide(params)
     epochs = jax.vmap(lambda k: jax.random.permutation(k, config.steps_per_update))(
         jax.random.split(key, config.epochs)
     )
     order = epochs.reshape(config.epochs * config.minibatches, config.minibatch_size)
 
     def loss(params: nnx.State, part: Batch) -> tuple[jax.Array, LossTerms]:
-        return terms(*nnx.merge(graph, params)(part.observation), part, config)
+        return terms(*nnx.merge(graph, params, frozen)(part.observation), part, config)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
@@ -143,4 +144,4 @@ def learn(
     zero = jnp.float32(0.0)
     start = (jnp.int32(0), params, moments, LossTerms(zero, zero, zero, zero, zero), zero)
     steps, params, moments, sums, _ = jax.lax.while_loop(unfinished, descend, start)
-    return params, moments, jax.tree.map(lambda x: x / steps, sums)
+    return nnx.merge_state(params, frozen), moments, jax.tree.map(lambda x: x / steps, sums)

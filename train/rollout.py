@@ -31,7 +31,7 @@ class Drive:
 class Trajectory:
     """T steps of B karts."""
 
-    observation: networks.Observation  # (T, B, ...) before each step
+    observation: networks.Observation  # (T, B, ...) before each step, as `ActorCritic.digest` keeps it
     raw_action: jax.Array  # (T, B, 2) before the squashing
     log_prob: jax.Array  # (T, B)
     value: jax.Array  # (T, B) scaled reward
@@ -60,13 +60,14 @@ def collect(
     def step(carry: tuple[Any, ...], step_key: jax.Array) -> tuple[tuple[Any, ...], Trajectory]:
         observation, env_state, discounted = carry
         action_key, env_key = jax.random.split(step_key)
-        mean, log_std, value = network(observation)
+        digested = network.digest(observation)
+        mean, log_std, value = network(digested)
         raw = distribution.sample(action_key, mean, log_std)
         action = distribution.squash(raw)
         seen, env_state, reward, terminated, truncated, info = step_batch(env, env_key, env_state, action, env_params)
         discounted = gamma * discounted + reward
         record = Trajectory(
-            observation=observation,
+            observation=digested,
             raw_action=raw,
             log_prob=distribution.log_prob(raw, mean, log_std),
             value=value,
