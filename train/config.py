@@ -59,7 +59,7 @@ class TrainConfig:
     """Train on the nine telemetry values alone, without rendering: quick experiments. Not given: false."""
     backbone: BackboneName | None = None
     """What looks at the view: nature = three convolutions that learn from nothing; resnet18 = a pretrained ResNet-18,
-    some thirty times as dear. Not given: nature."""
+    35 times the work per picture. Not given: nature."""
     backbone_weights: str | None = None
     """State dict of a ResNet-18 for a new run, .pth or .safetensors; nothing in the file is run."""
     backbone_trainable: int | None = None
