@@ -71,6 +71,46 @@ def test_timesteps_are_rounded_up_to_whole_chunks():
     assert (settings.steps_per_chunk, settings.chunks, settings.updates) == (64, 2, 4)
 
 
+PRETRAINED = TrainConfig(backbone="resnet18", backbone_weights="resnet18.pth", backbone_trainable=2)
+
+
+def test_a_pretrained_backbone_is_kept_by_the_runs_that_go_on_from_it(tmp_path):
+    saved = resolve(PRETRAINED, "cpu")
+    assert (saved.backbone, saved.backbone_trainable) == ("resnet18", 2)
+    saved.save(tmp_path / "config.json")
+    assert load_settings(tmp_path / "config.json") == saved
+    assert resolve(TrainConfig(), "cpu", saved) == saved
+    assert resolve(TrainConfig(backbone_trainable=0), "cpu", saved).backbone_trainable == 0
+
+
+def test_a_config_from_before_there_was_a_choice_of_backbone_is_read(tmp_path):
+    path, settings = tmp_path / "config.json", resolve(TrainConfig(), "cpu")
+    settings.save(path)
+    older = {name: value for name, value in json.loads(path.read_text()).items() if "backbone" not in name}
+    path.write_text(json.dumps(older))
+    assert load_settings(path) == settings
+
+
+@pytest.mark.parametrize(
+    ("fields", "saved", "words"),
+    [
+        ({"backbone": "resnet18"}, None, "--backbone is resnet18, but there are no weights for it; add"),
+        ({"backbone_weights": "x.pth"}, None, "--backbone-weights is x.pth, but nature starts from none; add"),
+        ({"backbone_weights": "x.pth"}, PRETRAINED, "--backbone-weights is x.pth, but the run to go on from brings"),
+        ({"backbone": "nature"}, PRETRAINED, "--backbone is nature, but the run to go on from has resnet18; leave"),
+        ({"backbone": "resnet18", "backbone_weights": "x"}, TrainConfig(), "--backbone is resnet18, but the run to"),
+        ({"backbone_trainable": 1}, None, "--backbone-trainable is 1; it must be 0 with --backbone nature"),
+        ({"backbone_trainable": 5}, PRETRAINED, "--backbone-trainable is 5; it must be from 0 to 4"),
+        ({"backbone_trainable": -1}, PRETRAINED, "--backbone-trainable is -1; it must be from 0 to 4"),
+        ({"telemetry_only": True}, PRETRAINED, "--backbone is resnet18; it must be left out with --telemetry-only"),
+    ],
+)
+def test_a_backbone_that_does_not_fit_is_refused(fields, saved, words):
+    before = None if saved is None else resolve(saved, "cpu")
+    with pytest.raises(InputError, match="^" + re.escape(words)):
+        resolve(TrainConfig(**fields), "cpu", before)
+
+
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
@@ -131,6 +171,8 @@ def test_a_damaged_config_is_refused_with_its_path(tmp_path, damage):
         ("seed", True, "seed is true; it must be a whole number"),
         ("seed", -1, "--seed is -1"),
         ("timesteps", 1.5, "timesteps is 1.5; it must be a whole number"),
+        ("backbone", "vgg", 'backbone is "vgg"; it must be one of nature, resnet18'),
+        ("backbone_trainable", 3, "--backbone-trainable is 3; it must be 0 with --backbone nature"),
         ("telemetry_only", 1, "telemetry_only is 1; it must be true or false"),
         ("frame_stack", 0, "--frame-stack is 0"),
         ("ppo", 3, "ppo is 3; it must be an object"),

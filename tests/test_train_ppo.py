@@ -23,6 +23,7 @@ def batch(ratio, advantage, value, target, weight=None):
     now = distribution.log_prob(raw, jnp.zeros((count, 2)), jnp.zeros(2))
     return ppo.Batch(
         telemetry=jnp.zeros((count, 9)),
+        features=None,
         raw_action=raw,
         log_prob=now - jnp.log(jnp.asarray(ratio)),
         value=jnp.asarray(value),
@@ -91,6 +92,7 @@ def learn(config, rate=1e-2):
     paid = -jnp.sum((raw - jnp.asarray([1.0, -1.0])) ** 2, axis=-1)
     samples = ppo.Batch(
         telemetry=jnp.zeros((32, 9)),
+        features=None,
         raw_action=raw,
         log_prob=distribution.log_prob(raw, mean, log_std),
         value=value,

@@ -25,6 +25,8 @@ else:
 
 MOST = 10**9  # of anything that is counted in 32 bits on the device
 ProfileName = Literal["conservative", "aggressive"]
+BackboneName = Literal["nature", "resnet18"]
+BACKBONE_STAGES: dict[BackboneName, int] = {"nature": 0, "resnet18": 4}  # that may be frozen or trained, each
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,13 @@ class TrainConfig:
     """Train on the nine telemetry values alone, without rendering: quick experiments. Not given: false."""
     randomize: bool | None = None
     """Give each episode another mass, grip, power, light, camera, latency and noise. Not given: false."""
+    backbone: BackboneName | None = None
+    """What looks at the view: nature = three convolutions that learn from nothing; resnet18 = a pretrained ResNet-18,
+    35 times the work per picture. Not given: nature."""
+    backbone_weights: str | None = None
+    """State dict of a ResNet-18 for a new run, .pth or .safetensors; nothing in the file is run."""
+    backbone_trainable: int | None = None
+    """How many of the last stages of a ResNet-18 are trained, 0 to 4; the others stay as they are. Not given: 0."""
     seed: int | None = None
     """Seed of network, starts and exploration. Not given: 0."""
     rollout_steps: int | None = None
@@ -174,8 +183,6 @@ class Settings:
     """Without the view."""
     frame_stack: int
     """Frames stacked in the view."""
-    randomize: bool
-    """Domain randomisation: another kart, light and senses in each episode."""
     timesteps: int
     """Environment steps of the whole run."""
     checkpoint_freq: int
@@ -184,6 +191,12 @@ class Settings:
     """Which row of `profiles.py` the numbers started from."""
     ppo: PPOConfig
     """Numbers of the algorithm."""
+    backbone: BackboneName = "nature"
+    """What looks at the view; a run from before there was a choice has `nature`."""
+    backbone_trainable: int = 0
+    """How many of the backbone's last stages are trained, where stages can be frozen."""
+    randomize: bool = False
+    """Domain randomisation: another kart, light and senses in each episode."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -191,6 +204,11 @@ class Settings:
         for field in ("timesteps", "checkpoint_freq", "frame_stack"):
             _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
         _require("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
+        blind = self.telemetry_only and self.backbone != "nature"
+        _require("backbone", self.backbone, not blind, "left out with --telemetry-only: there is no view to look at")
+        stages = BACKBONE_STAGES[self.backbone]
+        allowed = f"from 0 to {stages}" if stages else "0 with --backbone nature, which is trained whole"
+        _require("backbone_trainable", self.backbone_trainable, 0 <= self.backbone_trainable <= stages, allowed)
 
     @property
     def steps_per_chunk(self) -> int:
@@ -245,12 +263,15 @@ def named(hint: Any) -> str:
     return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
 
 
-def _checked(cls: type, values: Any, source: Path) -> dict[str, Any]:
-    """The mapping itself if it has exactly the fields of the dataclass, with values of their types."""
+def _checked(cls: type, values: Any, source: Path, later: frozenset[str] = frozenset()) -> dict[str, Any]:
+    """The mapping itself if it has exactly the fields of the dataclass, with values of their types.
+
+    Fields named in `later` may be missing: runs older than they have their defaults.
+    """
     if not isinstance(values, Mapping):
         raise InputError(f"{source}: holds {type(values).__name__}; it must hold the settings of a training run")
     hints = typing.get_type_hints(cls)
-    if wrong := set(hints) ^ set(values):
+    if wrong := (set(hints) ^ set(values)) - later:
         raise InputError(f"{source}: field {sorted(wrong)[0]} is missing or unknown; it is no run of this version")
     for field, value in values.items():
         if not holds(hints[field], value):
@@ -266,8 +287,8 @@ def load_settings(path: Path) -> Settings:
         raise InputError(
             f"{path}: cannot be read ({type(error).__name__}); give the folder of a training run"
         ) from error
-    values = _checked(Settings, values, path)
-    ppo = _checked(PPOConfig, values["ppo"], path)
+    values = _checked(Settings, values, path, frozenset({"backbone", "backbone_trainable", "randomize"}))
+    ppo = _checked(PPOConfig, values["ppo"], path, frozenset({"shards"}))
     try:
         return Settings(**{**values, "ppo": PPOConfig(**ppo), "tracks": tuple(values["tracks"])})
     except InputError as error:

@@ -23,7 +23,7 @@ from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
-from train import checkpoint, run_folder, run_tracks, state
+from train import checkpoint, resnet, run_folder, run_tracks, state
 from train.checkpoint import Driver
 from train.chunks import Chunks
 from train.config import Settings, TrainConfig
@@ -108,12 +108,13 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
     source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
     saved = None if source is None else run_folder.settings_of(source)
     settings = resolve(config, jax.default_backend(), saved, jax.local_device_count())
+    weights = None if config.backbone_weights is None else resnet.load(Path(config.backbone_weights))
     mesh = choose_mesh(config, settings)
     circuits, changed = find_circuits(settings, source, saved)
     if env is None:
         made = make_env(dataclasses.replace(settings, tracks=tuple(circuits[name] for name in settings.tracks)))
         env = state.replicate(made, mesh)
-    graph, fresh = state.start(env, settings, mesh)
+    graph, fresh = state.start(env, settings, mesh, weights)
     notes: list[str] = []
     if source is None or saved is None or config.resume_from is None:
         folder, progress = run_folder.choose(config, settings), Progress()
@@ -129,7 +130,9 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
         fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
         folder, progress = run_folder.choose(config, settings), Progress()
         reason = (
-            f"{', '.join(changed)} changed" if changed else "track, kart, seed, karts, roll-out or randomisation differ"
+            f"{', '.join(changed)} changed"
+            if changed
+            else "track, kart, seed, karts, roll-out, randomisation or trained stages differ"
         )
         notes.append(f"starting a new run from the driver of {place}: {reason}")
     folder.create(settings)
@@ -165,7 +168,8 @@ def find_circuits(
 
 def continues(settings: Settings, saved: Settings) -> bool:
     """Whether a run of these settings can go on from the whole state and counters of the saved one."""
-    same = all(getattr(settings, name) == getattr(saved, name) for name in ("tracks", "kart", "seed", "randomize"))
+    names = ("tracks", "kart", "seed", "randomize", "backbone_trainable")
+    same = all(getattr(settings, name) == getattr(saved, name) for name in names)
     shape = ("vector_envs", "rollout_steps", "updates_per_chunk")
     return same and all(getattr(settings.ppo, name) == getattr(saved.ppo, name) for name in shape)
 

@@ -4,7 +4,8 @@
     telemetry (9,)        64 -> 64
     both     3200 -> 512; actor 512 -> 256 -> 2; critic 512 -> 256 -> 1; ReLU throughout
 
-Without vision the 64 telemetry features feed the two heads (64 -> 256 -> 2 and 1): there is nothing to fuse.
+Without vision the 64 telemetry features feed the two heads (64 -> 256 -> 2 and 1): there is nothing to fuse. Another
+encoder may stand in for the three convolutions, such as `resnet.ResNet18`; what of it is `Frozen` does not learn.
 A convolution has two forms with the same parameters and the same values:
 
 - `lax`: `jax.lax.conv_general_dilated`, what an accelerator wants;
@@ -14,7 +15,8 @@ A convolution has two forms with the same parameters and the same values:
   image) 1640 / 320; `lax` 950 forward, and 370 both ways without a scan.
 """
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -101,10 +103,32 @@ def dense(inputs: int, outputs: int, rngs: nnx.Rngs, scale: float = HIDDEN_SCALE
     return nnx.Linear(inputs, outputs, kernel_init=jax.nn.initializers.orthogonal(scale), rngs=rngs)
 
 
+class Frozen(nnx.Variable):
+    """A number of the network that does not learn: no gradient, no place in the optimiser, no update."""
+
+
+def divide(params: nnx.State) -> tuple[nnx.State, nnx.State]:
+    """The numbers of a network that learn, and the `Frozen` ones; `nnx.merge_state` joins them again."""
+    learning, frozen = nnx.split_state(params, nnx.Param, Frozen)
+    return learning, frozen
+
+
+class Encoder(Protocol):
+    """What may look at the view for the network: (B, 84, 84, C) uint8 -> (B, features) float32, not negative."""
+
+    features: int
+    frozen: bool  # nothing in it learns
+
+    def __call__(self, frames: jax.Array, /) -> jax.Array:
+        """(B, 84, 84, C) uint8 -> (B, features) float32, not negative."""
+        ...
+
+
 class VisionEncoder(nnx.Module):
     """(B, 84, 84, C) uint8 -> (B, 3136): the three convolutions of the module docstring."""
 
-    FEATURES = 7 * 7 * 64
+    features = 7 * 7 * 64
+    frozen = False
 
     def __init__(self, channels: int, form: ConvolutionForm, rngs: nnx.Rngs):
         """Three convolutions; `channels` is 3 per stacked frame."""
@@ -124,23 +148,20 @@ class VisionEncoder(nnx.Module):
 class ActorCritic(nnx.Module):
     """Policy and value of a batch of observations; see the module docstring for the layers."""
 
-    def __init__(
-        self, channels: int, form: ConvolutionForm, initial_std: float, initial_throttle: float, rngs: nnx.Rngs
-    ):
+    def __init__(self, vision: Encoder | None, initial_std: float, initial_throttle: float, rngs: nnx.Rngs):
         """Build the layers.
 
         Args:
-            channels: of the vision input, 3 per stacked frame; 0 = telemetry only.
-            form: of the convolutions.
+            vision: looks at the view; None = telemetry only.
             initial_std: standard deviation of the untrained policy before the squashing.
             initial_throttle: its mean throttle before the squashing.
             rngs: with a `params` stream.
         """
-        self.vision = VisionEncoder(channels, form, rngs) if channels else None
+        self.vision = vision
         self.telemetry_first = dense(9, 64, rngs)
         self.telemetry_second = dense(64, 64, rngs)
-        self.fusion = self._fusion(rngs) if channels else None
-        trunk = 512 if channels else 64
+        self.fusion = None if vision is None else self._fusion(vision.features, rngs)
+        trunk = 64 if vision is None else 512
         self.actor_hidden = dense(trunk, 256, rngs)
         self.actor_out = dense(256, 2, rngs, scale=0.01)  # the untrained policy hardly depends on what it sees
         self.critic_hidden = dense(trunk, 256, rngs)
@@ -149,21 +170,31 @@ class ActorCritic(nnx.Module):
         self.log_std = nnx.Param(jnp.full((2,), jnp.log(initial_std), jnp.float32))
 
     @staticmethod
-    def _fusion(rngs: nnx.Rngs) -> nnx.Linear:
-        """The layer that joins both inputs; drawn so that 64 telemetry features weigh as much as 3136 visual ones.
+    def _fusion(visual: int, rngs: nnx.Rngs) -> nnx.Linear:
+        """The layer that joins both inputs; drawn so that 64 telemetry features weigh as much as all visual ones.
 
         With one gain for all rows the telemetry would be 64 of 3200 terms, 2 % of the sum, however telling it is.
         """
-        layer = dense(VisionEncoder.FEATURES + 64, 512, rngs)
-        louder = (VisionEncoder.FEATURES / 64.0) ** 0.5
-        layer.kernel = nnx.Param(layer.kernel[...].at[VisionEncoder.FEATURES :].multiply(louder))
+        layer = dense(visual + 64, 512, rngs)
+        louder = (visual / 64.0) ** 0.5
+        layer.kernel = nnx.Param(layer.kernel[...].at[visual:].multiply(louder))
         return layer
+
+    def digest(self, observation: Observation) -> Observation:
+        """What of an observation is worth keeping to learn from: as it is, or what a frozen encoder makes of the view.
+
+        A frozen encoder always makes the same of it, so each picture needs to go through it only once.
+        """
+        if self.vision is None or not self.vision.frozen:
+            return observation
+        return {"telemetry": observation["telemetry"], "features": self.vision(observation["vision"])}
 
     def __call__(self, observation: Observation) -> tuple[jax.Array, jax.Array, jax.Array]:
         """Evaluate a batch.
 
         Args:
-            observation: "telemetry" (B, 9) float32 and, unless telemetry only, "vision" (B, 84, 84, C) uint8.
+            observation: "telemetry" (B, 9) float32 and, unless telemetry only, "vision" (B, 84, 84, C) uint8; or what
+                `digest` made of it.
 
         Returns:
             Mean (B, 2) and log standard deviation (2,) of the action before squashing, and value (B,).
@@ -171,7 +202,7 @@ class ActorCritic(nnx.Module):
         features = nnx.relu(self.telemetry_first(observation["telemetry"]))
         features = nnx.relu(self.telemetry_second(features))
         if self.vision is not None and self.fusion is not None:
-            seen = self.vision(observation["vision"])
+            seen = observation["features"] if "features" in observation else self.vision(observation["vision"])
             features = nnx.relu(self.fusion(jnp.concatenate([seen, features], axis=-1)))
         mean = self.actor_out(nnx.relu(self.actor_hidden(features)))
         value = self.critic_out(nnx.relu(self.critic_hidden(features)))
@@ -179,9 +210,23 @@ class ActorCritic(nnx.Module):
 
 
 def build(
-    key: jax.Array, channels: int, form: ConvolutionForm, initial_std: float, initial_throttle: float
+    key: jax.Array,
+    channels: int,
+    form: ConvolutionForm,
+    initial_std: float,
+    initial_throttle: float,
+    encoder: Callable[[int, ConvolutionForm, nnx.Rngs], Encoder] = VisionEncoder,
 ) -> tuple[nnx.GraphDef[ActorCritic], nnx.State]:
-    """Draw a network and split it once into its static graph and its parameters; see `ActorCritic` for arguments."""
-    model = ActorCritic(channels, form, initial_std, initial_throttle, nnx.Rngs(params=key))
-    graph, params = nnx.split(model, nnx.Param)
+    """Draw a network and split it once into its static graph and its numbers.
+
+    Args:
+        key: for every layer that is drawn.
+        channels: of the vision input, 3 per stacked frame; 0 = telemetry only.
+        form: of the convolutions.
+        initial_std, initial_throttle: see `ActorCritic`.
+        encoder: makes the vision path from channels, form and random streams.
+    """
+    rngs = nnx.Rngs(params=key)
+    model = ActorCritic(encoder(channels, form, rngs) if channels else None, initial_std, initial_throttle, rngs)
+    graph, params = nnx.split(model, (nnx.Param, Frozen))
     return graph, params

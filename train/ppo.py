@@ -30,6 +30,7 @@ class Batch:
     """Samples to learn from; every field starts with the same axis N."""
 
     telemetry: jax.Array  # (N, 9)
+    features: jax.Array | None  # (N, F) of the view by a frozen encoder; else None
     raw_action: jax.Array  # (N, 2) before the squashing
     log_prob: jax.Array  # (N,) when it was driven
     value: jax.Array  # (N,) scaled reward, when it was driven
@@ -40,7 +41,10 @@ class Batch:
 
 def observation(batch: Batch, shot: film.Film | None, rows: jax.Array) -> networks.Observation:
     """What the network saw in the samples `batch` (N, ...), which are the `rows` (N,) of the roll-out."""
-    return {"telemetry": batch.telemetry} | ({} if shot is None else {"vision": film.stacks(shot, rows)})
+    seen = {"telemetry": batch.telemetry, "features": batch.features}
+    if shot is not None:
+        seen["vision"] = film.stacks(shot, rows)
+    return {name: values for name, values in seen.items() if values is not None}
 
 
 @struct.dataclass
@@ -142,10 +146,10 @@ def learn(
     """Run the epochs over one roll-out, until they are done or the KL divergence ends them.
 
     Args:
-        graph, params: the network.
-        moments: state of `optimiser`.
+        graph, params: the network; what of it is `networks.Frozen` stays as it is.
+        moments: state of `optimiser` for the rest of it.
         batch: the N samples of the roll-out, or this device's part of them.
-        shot: what the karts saw in it; None = telemetry only.
+        shot: what the karts saw in it; None = nothing, or the batch holds the features of it.
         rate: () step size.
         key: shuffles the samples.
         config: numbers of the algorithm.
@@ -158,10 +162,11 @@ def learn(
     the gather reads whole frames, each one contiguous row of 21 kB.
     """
     transform = optimiser(config)
+    params, frozen = networks.divide(params)
     rows = order(key, config, axis)
 
     def loss(params: nnx.State, part: Batch, seen: networks.Observation, count: jax.Array):
-        return terms(*nnx.merge(graph, params)(seen), part, count, config)
+        return terms(*nnx.merge(graph, params, frozen)(seen), part, count, config)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
@@ -181,4 +186,4 @@ def learn(
     zero = jnp.float32(0.0)
     start = (jnp.int32(0), params, moments, LossTerms(zero, zero, zero, zero, zero), zero)
     steps, params, moments, sums, _ = jax.lax.while_loop(unfinished, descend, start)
-    return params, moments, jax.tree.map(lambda x: x / steps, sums)
+    return nnx.merge_state(params, frozen), moments, jax.tree.map(lambda x: x / steps, sums)

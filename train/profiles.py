@@ -9,7 +9,8 @@ karts, large minibatches, four frames.
 import dataclasses
 from typing import TypeVar
 
-from train.config import PPOConfig, ProfileName, Settings, TrainConfig
+from kart_jax.errors import InputError
+from train.config import BackboneName, PPOConfig, ProfileName, Settings, TrainConfig
 
 # Step size and entropy weight, the two numbers a profile stands for.
 PROFILES: dict[ProfileName, dict[str, float]] = {
@@ -58,8 +59,10 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
         devices: of that backend in this process.
 
     Returns:
-        The settings. InputError when the numbers do not fit together.
+        The settings. InputError when the numbers do not fit together, or the backbone with the saved run.
     """
+    backbone: BackboneName = _pick(config.backbone, saved and saved.backbone, "nature")
+    _check_backbone(backbone, config.backbone_weights, saved)
     telemetry_only = _pick(config.telemetry_only, saved and saved.telemetry_only, False)
     machine = MACHINES[backend == "cpu", telemetry_only]
     profile: ProfileName = config.profile or (saved.profile if saved else "conservative")
@@ -85,4 +88,26 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
         checkpoint_freq=_pick(config.checkpoint_freq, saved and saved.checkpoint_freq, max(timesteps // 10, 1)),
         profile=profile,
         ppo=ppo,
+        backbone=backbone,
+        backbone_trainable=_pick(config.backbone_trainable, saved and saved.backbone_trainable, 0),
     )
+
+
+def _check_backbone(backbone: BackboneName, weights: str | None, saved: Settings | None) -> None:
+    """InputError unless a new pretrained backbone comes with weights, and only that, and a resumed one stays."""
+    if saved is not None and backbone != saved.backbone:
+        raise InputError(
+            f"--backbone is {backbone}, but the run to go on from has {saved.backbone}; leave it out, or begin a new "
+            "run without --resume-from"
+        )
+    if saved is not None and weights is not None:
+        raise InputError(
+            f"--backbone-weights is {weights}, but the run to go on from brings its weights along; leave it out"
+        )
+    if saved is None and backbone == "nature" and weights is not None:
+        raise InputError(f"--backbone-weights is {weights}, but nature starts from none; add --backbone resnet18")
+    if saved is None and backbone != "nature" and weights is None:
+        raise InputError(
+            f"--backbone is {backbone}, but there are no weights for it; add --backbone-weights with the .pth or "
+            ".safetensors file of a pretrained one"
+        )

@@ -32,7 +32,8 @@ class Trajectory:
     """T steps of B karts."""
 
     telemetry: jax.Array  # (T, B, 9) before each step
-    film: film.Film | None  # of what was seen before each step; None = telemetry only
+    features: jax.Array | None  # (T, B, F) of the view by a frozen encoder, see `ActorCritic.digest`; else None
+    film: film.Film | None  # of the view before each step; None = telemetry or features are enough
     raw_action: jax.Array  # (T, B, 2) before the squashing
     log_prob: jax.Array  # (T, B)
     value: jax.Array  # (T, B) scaled reward
@@ -64,7 +65,8 @@ def collect(
     def step(carry: tuple[Any, ...], step_key: jax.Array) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         observation, env_state, discounted = carry
         action_key, env_key = jax.random.split(step_key)
-        mean, log_std, value = network(observation)
+        digested = network.digest(observation)
+        mean, log_std, value = network(digested)
         noise = own_part(jax.random.normal(action_key, (karts, *mean.shape[1:])), axis)
         raw = distribution.sample(noise, mean, log_std)
         action = distribution.squash(raw)
@@ -72,9 +74,10 @@ def collect(
             env, env_key, env_state, action, env_params, axis=axis
         )
         discounted = gamma * discounted + reward
-        picture = film.newest(observation["vision"]) if "vision" in observation else None
+        picture = film.newest(digested["vision"]) if "vision" in digested else None
         record = Trajectory(
-            telemetry=observation["telemetry"],
+            telemetry=digested["telemetry"],
+            features=digested.get("features"),
             film=None,
             raw_action=raw,
             log_prob=distribution.log_prob(raw, mean, log_std),

@@ -30,6 +30,7 @@ def _batch(
     target = advantages + trajectory.value
     samples = ppo.Batch(
         telemetry=trajectory.telemetry,
+        features=trajectory.features,
         raw_action=trajectory.raw_action,
         log_prob=trajectory.log_prob,
         value=trajectory.value,
