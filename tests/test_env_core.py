@@ -266,19 +266,6 @@ def test_the_size_of_the_batch_does_not_matter(env, params, reset, step):
     np.testing.assert_allclose(few_obs["telemetry"], many_obs["telemetry"][:3], atol=1e-6)
 
 
-def test_randomised_karts_differ_and_drive_differently(env, params, reset, step):
-    keys = jax.random.split(jax.random.key(2), COUNT)
-    varied = jax.vmap(lambda key: randomise.randomise(key, env.default_params))(keys)
-    assert np.unique(np.asarray(varied.kart.mass)).size == COUNT
-    ratio = np.asarray(varied.kart.mass) / float(env.default_params.kart.mass)
-    assert np.all(np.abs(ratio - 1.0) <= 0.08)
-    still = with_start(varied, speed=0.0)
-    _, state = reset(env, jax.random.key(0), still, count=COUNT)
-    for _ in range(25):
-        _, state, *_ = step(env, jax.random.key(1), state, jnp.tile(jnp.asarray([0.0, 1.0]), (COUNT, 1)), still)
-    assert np.unique(np.asarray(state.race.karts.vx)).size == COUNT
-
-
 def test_bad_input_is_refused():
     line = ellipse(60.0, 35.0)
     with pytest.raises(InputError, match="class is"):
