@@ -8,7 +8,6 @@ import numpy as np
 import outside
 import pytest
 
-from kart_jax.env.config import EnvConfig
 from kart_jax.errors import InputError
 from kart_jax.wrappers.jaxmarl import RacingMARL
 
@@ -64,10 +63,10 @@ def test_all_are_done_when_the_last_is(oval):
     assert (steps[both] == 0).all() and (steps[~both].max(axis=1) > 0).all(), "then a new race begins, and only then"
 
 
-def test_an_observation_is_a_dictionary_of_both_by_choice(oval):
-    env = RacingMARL(oval, observation="both", config=EnvConfig(height=12, width=16, frame_stack=2))
-    obs, _ = jax.eval_shape(env.reset, jax.random.key(0))
-    assert obs["kart_1"]["vision"].shape == (12, 16, 6) and obs["kart_1"]["telemetry"].shape == (9,)
+def test_each_agent_gets_its_own_part_of_both(env):
+    observed = env._by_agent({"vision": np.arange(8).reshape(2, 4), "telemetry": np.arange(2.0)})
+    np.testing.assert_array_equal(observed["kart_1"]["vision"], [4, 5, 6, 7])
+    assert observed["kart_0"]["telemetry"] == 0.0 and observed["kart_1"]["telemetry"] == 1.0
 
 
 def test_a_missing_package_and_too_many_karts_get_a_sentence(env, oval, monkeypatch):
