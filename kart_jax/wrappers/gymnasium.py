@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import gymnasium
@@ -28,33 +29,24 @@ from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import Cause, StepInfo
+from kart_jax.env.types import StepInfo
 from kart_jax.errors import InputError
 from kart_jax.render import view
 from kart_jax.render.types import ViewConfig
 from kart_jax.telemetry import export, log, record
+from kart_jax.wrappers import contract
 
 TRACK = "circuit.png"
-KART = "rental_gx270"
 TELEMETRY_STEPS = 90_000  # an hour, about 25 MB
 FILM = ViewConfig(height=360, width=640)  # what `render()` draws for people
 
 
 def _space(config: EnvConfig, telemetry_history: int) -> spaces.Dict:
     """Observation space of one environment."""
-    channels = len(observe.CHANNELS)
-    limit = np.float32(observe.LIMIT)
-    return spaces.Dict(
-        {
-            "vision": spaces.Box(0, 255, (config.height, config.width, 3 * config.frame_stack), np.uint8),
-            "telemetry": spaces.Box(-limit, limit, (telemetry_history, channels), np.float32),
-        }
-    )
-
-
-def _action_space() -> spaces.Box:
-    """Steering (left positive) and throttle (negative = brake)."""
-    return spaces.Box(-1.0, 1.0, (2,), np.float32)
+    parts = contract.bounds(config)
+    row = parts["telemetry"]
+    rows = replace(row, shape=(telemetry_history, *row.shape))
+    return spaces.Dict({"vision": contract.box(spaces, parts["vision"]), "telemetry": contract.box(spaces, rows)})
 
 
 def _host(observation: dict[str, jax.Array], history: np.ndarray) -> dict[str, np.ndarray]:
@@ -90,7 +82,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         telemetry_history: int = 4,
         *,
         frame_stack: int = 4,
-        kart: str = KART,
+        kart: str = contract.KART,
         params: EnvParams | None = None,
         render_mode: str | None = None,
         telemetry_steps: int = TELEMETRY_STEPS,
@@ -118,7 +110,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         self.params = self.core.default_params if params is None else params
         self.render_mode = render_mode
         self.observation_space = _space(self.core.config, telemetry_history)
-        self.action_space = _action_space()
+        self.action_space = contract.box(spaces, contract.ACTION)
         self._history = np.zeros((telemetry_history, len(observe.CHANNELS)), np.float32)
         self._state = None
         self._rows: deque[np.ndarray] = deque(maxlen=telemetry_steps)
@@ -153,7 +145,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             float(reward),
             bool(terminated),
             bool(truncated),
-            _info(jax.device_get(info), bool(terminated) or bool(truncated)),
+            contract.told(jax.device_get(info), bool(terminated) or bool(truncated)),
         )
 
     def render(self) -> np.ndarray | None:
@@ -194,17 +186,6 @@ def _film(env: KartEnv, state, params: EnvParams):
     return view.render(env.scene, state.race.track, observe.pose(kart, params.kart), params.appearance, FILM)
 
 
-def _info(info: StepInfo, ended: bool) -> dict[str, Any]:
-    """What Gymnasium's users read: the lap if one was completed, the episode if it ended."""
-    told: dict[str, Any] = {"off_track": bool(info.off_track)}
-    if info.lap_completed:
-        told["lap_time"] = float(info.lap_time)
-    if ended:
-        told["cause"] = Cause(int(info.cause)).name.lower()
-        told["episode"] = {"r": float(info.episode_return), "l": int(info.episode_length)}
-    return told
-
-
 class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     """Many karts at once on the device, with Gymnasium's vector interface.
 
@@ -222,7 +203,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         telemetry_history: int = 4,
         *,
         frame_stack: int = 4,
-        kart: str = KART,
+        kart: str = contract.KART,
         params: EnvParams | None = None,
     ) -> None:
         """Build the environments; arguments as in `RacingEnvVision`.
@@ -237,7 +218,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         self.params = self.core.default_params if params is None else params
         self.num_envs = num_envs
         self.single_observation_space = _space(self.core.config, telemetry_history)
-        self.single_action_space = _action_space()
+        self.single_action_space = contract.box(spaces, contract.ACTION)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._history = np.zeros((num_envs, telemetry_history, len(observe.CHANNELS)), np.float32)
@@ -280,7 +261,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         for index in np.flatnonzero(ended):
             observations[index] = {"vision": final["vision"][index], "telemetry": history[index]}
             lane = jax.tree.map(lambda field, i=index: field[i], info)
-            infos = self._add_info(infos, _info(lane, True), int(index))
+            infos = self._add_info(infos, contract.told(lane, True), int(index))
         return {"final_obs": observations, "_final_obs": ended, "final_info": infos, "_final_info": ended}
 
 

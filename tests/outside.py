@@ -1,0 +1,44 @@
+"""Other people's learners in throw-away environments: they are installed there, and see this project behind them.
+
+A learner that cannot be installed is no fault of ours: its tests are skipped, and the reason is printed.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import jax
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
+    """A Python that has `packages` and sees this project's own packages behind them; skips if it cannot be had."""
+    folder = factory.mktemp("outside")
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    python = folder / "bin" / "python"
+    install = subprocess.run(
+        [python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True, check=False
+    )
+    if install.returncode:
+        reason = f"{', '.join(packages)} cannot be installed here: {install.stderr.strip().splitlines()[-1]}"
+        print(reason)
+        pytest.skip(reason)
+    site = next((folder / "lib").glob("python*/site-packages"))
+    (site / "project.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
+    return python
+
+
+def run(python: Path, program: str) -> str:
+    """What a program prints; it must end well. Compiled programs are kept where the other tests keep theirs."""
+    cache = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(jax.config.read("jax_compilation_cache_dir"))}
+    done = subprocess.run(
+        [python, "-c", program],
+        capture_output=True, text=True, timeout=1200, cwd=ROOT, check=False, env=os.environ | cache,
+    )  # fmt: skip
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
