@@ -33,7 +33,7 @@ def alone():
     return driven(1)
 
 
-@pytest.mark.parametrize("count", [2, 8])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 8])
 def test_devices_learn_as_one(alone, count):
     there, told = driven(count)
     (params, moments), (known, known_moments) = ((s.params, s.optimiser) for s in (there, alone[0]))
@@ -59,6 +59,7 @@ def test_every_sample_is_taken_once_an_epoch_whatever_the_groups():
     assert not np.array_equal(rows[:4], rows[4:])
 
 
+@pytest.mark.slow
 def test_a_run_on_many_devices_goes_on_on_fewer(tmp_path):
     first = dataclasses.replace(SHARED, checkpoint_freq=1024, runs_dir=str(tmp_path), save_name="wide")
     whole, result, _ = run(first)

@@ -41,7 +41,7 @@ def pictures(batch, side, frames):
     return small.repeat(-(-side // 7), axis=1).repeat(-(-side // 7), axis=2)[:, :side, :side]
 
 
-@pytest.mark.parametrize("form", ["patches", "lax"])
+@pytest.mark.parametrize("form", [pytest.param("patches", marks=pytest.mark.slow), "lax"])
 def test_features_of_stacked_frames_equal_those_of_the_network_in_numpy(pretrained, form):
     stack = pictures(1, 84, 2)
     graph, params = nnx.split(resnet.ResNet18(6, form, weights=pretrained))
