@@ -249,6 +249,9 @@ ENTRIES = [
     ({"sectors": [[270, 110], [5, 5]]}, "sectors[1] is [5, 5]"),
     ({"sectors": 3}, "sectors is 3"),
     ({"title": 5}, "title is a number"),
+    ({"title": "two\nlines"}, 'title is "two\\nlines"; it must be one line of at most 80 letters'),
+    ({"title": "x" * 81}, "xxx; it must be one line of at most 80 letters"),
+    ({"start": [10**2000, 5]}, "holds the number 10000000000000000000... of 2001 digits"),
     ({"metre_per_pixel": 0.25}, "did you mean metres_per_pixel"),
     ({"colour": 0.25}, "remove it"),
 ]
@@ -284,7 +287,7 @@ TEXTS = {
     "strange name": ('{"mine": 1, "a\\nb": {}}', 'entry "mine" is a number'),
     "duplicate field": ('{"mine": {"start": 1, "start": 2}}', '"start" appears twice'),
     "deep": ("[" * 200_000, "nested too deeply"),
-    "other track": ('{"yours": {}}', 'entry "mine" is missing (there are: yours)'),
+    "other track": ('{"yours": {}}', 'entry "mine" is missing (there are: "yours")'),
 }
 
 
@@ -306,7 +309,7 @@ def test_json_that_is_not_text_too_large_or_absent(folder):
     path.unlink()
     assert "cannot be read" in sentence(folder / "mine.png")
     path.mkdir()
-    assert "cannot be read" in sentence(folder / "mine.png")
+    assert "is no file" in sentence(folder / "mine.png")
 
 
 def test_as_many_generated_tracks_as_allowed_can_be_read_back(tmp_path, monkeypatch):

@@ -190,3 +190,9 @@ def test_preview_shows_the_asphalt_where_it_is(folder):
     (folder / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):
         preview.write(load.circuit(folder / "tracks" / "ring.png"), folder / "file" / "preview.png")
+
+
+@pytest.mark.parametrize("source", [None, 0, [None], b"circuit", "", "a" * 5000, "a\nb", {"a": 1}])
+def test_what_no_track_can_be_is_refused(source):
+    with pytest.raises(InputError, match="track is "):
+        load.load(source)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 else:
     KartClass = Literal[CLASSES]
 
+LARGEST = 1e38  # of any number that is a float32 on the device
 MOST = 10**9  # of anything that is counted in 32 bits on the device
 ProfileName = Literal["conservative", "aggressive"]
 BackboneName = Literal["nature", "resnet18"]
@@ -139,11 +140,11 @@ class PPOConfig:
         for field in ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "updates_per_chunk", "shards"):
             _require(field, getattr(self, field), 1 <= getattr(self, field) <= MOST, f"from 1 to {MOST}")
         for field in ("learning_rate", "max_grad_norm", "target_kl", "initial_std"):
-            _require(field, getattr(self, field), 0.0 < getattr(self, field) < math.inf, "a number above 0")
+            _require(field, getattr(self, field), 0.0 < getattr(self, field) <= LARGEST, f"above 0, up to {LARGEST:g}")
         for field in ("gamma", "gae_lambda", "final_learning_rate"):
             _require(field, getattr(self, field), 0.0 <= getattr(self, field) <= 1.0, "from 0 to 1")
         for field in ("ent_coef", "value_coef"):
-            _require(field, getattr(self, field), 0.0 <= getattr(self, field) < math.inf, "a number from 0 up")
+            _require(field, getattr(self, field), 0.0 <= getattr(self, field) <= LARGEST, f"from 0 to {LARGEST:g}")
         _require("clip_ratio", self.clip_ratio, 0.0 < self.clip_ratio < 1.0, "between 0 and 1")
         if self.steps_per_update % self.minibatch_size:
             raise InputError(

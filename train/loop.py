@@ -238,6 +238,9 @@ def drive_together(
     with stop_requests() as stops, Screen(total, lead.steps, console) as screen:
         for note in notes:
             screen.say(note)
+        if total != settings.timesteps:
+            whole = f"chunks of {settings.steps_per_chunk:,}"
+            screen.say(f"{total:,} steps: the {settings.timesteps:,} asked for, rounded up to whole {whole}")
         reporters = [Reporter(run, screen, f"seed {run.settings.seed}: " if many else "") for run in runs]
         chunks = Chunks(runs)
         launched = last_saved = lead.steps

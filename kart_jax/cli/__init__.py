@@ -4,6 +4,7 @@ Nothing heavy is imported before the subcommand is known, so `kart --help` answe
 """
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter of a title shows its code
+        sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         # A warning is for the user too: one sentence, without the source line that Python adds.
         warnings.showwarning = lambda message, *_, **__: print(f"kart: {message}", file=sys.stderr)
@@ -72,9 +75,20 @@ def answer(words: list[str]) -> int:
         print("kart: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The interpreter flushes stdout again when it exits; give it a place where that succeeds.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_output()
         return 141
+    except OSError as error:
+        if error.filename is None:
+            forget_output()
+            print(f"kart: the output cannot be written ({error.strerror}); free the disk or redirect", file=sys.stderr)
+        else:
+            print(f"kart: {error.filename}: {error.strerror}; give another path", file=sys.stderr)
+        return 2
+
+
+def forget_output() -> None:
+    """Give standard output a place where the interpreter's last flush succeeds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def dispatch(words: list[str]) -> int:

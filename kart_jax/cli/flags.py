@@ -13,6 +13,7 @@ import tyro
 from kart_jax.errors import InputError
 
 T = TypeVar("T")
+LONGEST_WORD = 4096  # characters, as of a path
 
 # What tyro says of a wrong number, a wrong choice and an absent value, and how every other message of ours says it.
 WRONG_INT = re.compile(r"[Ee]rror parsing (\S+): .*\bint\(\).*: '(.*)'")
@@ -39,6 +40,9 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str, pr
     """
     lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
     description = f"{inspect.getdoc(config) or ''}\n\nexamples:\n{lines}"
+    for word in words:
+        if len(word) > LONGEST_WORD:
+            raise InputError(f"{word[:20]}... has {len(word)} characters; allowed are {LONGEST_WORD} in one word")
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):

@@ -111,7 +111,7 @@ def shown(figures: "dict[str, Any]") -> str:
     from kart_jax.telemetry.laps import clock
     from train.record import TRIES
 
-    start = "the grid" if figures["start"] == "grid" else "a rolling start"
+    start = "the grid" if figures["start"] == "grid" else "somewhere on the circuit"
     if figures["clean_lap"] is None:
         return f"no clean lap in {TRIES} drives; this is the longest one, from {start}"
     return f"a clean lap of {clock(figures['clean_lap'])}, from {start}"

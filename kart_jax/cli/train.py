@@ -98,7 +98,7 @@ def film_driver(result: "RunResult", config: TrainConfig) -> dict[str, Any]:
     from kart_jax.cli.play import PlayConfig, play, shown
 
     out = sys.stderr if config.json else sys.stdout
-    print("filming the driver ...", file=out, flush=True)
+    print("filming the driver; on a CPU this takes a minute or more ...", file=out, flush=True)
     figures, _ = play(PlayConfig(run=str(result.folder.path), runs_dir=config.runs_dir))
     print(f"film: {shown(figures)}", file=out)
     for path in figures["files"]:

@@ -43,6 +43,11 @@ def controls(action: chex.Array) -> Controls:
     return Controls(steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0))
 
 
+def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float) -> chex.Array:
+    """The mean (..., 2) over a control step of `dt` s of an action that comes `latency` s late; `before` acts first."""
+    return action + jnp.clip(latency / dt, 0.0, 1.0) * (before - action)
+
+
 @struct.dataclass
 class KartEnv:
     """One kart on one circuit of a stack; make it with `kart_jax.make`."""
@@ -144,9 +149,7 @@ class KartEnv:
         """
         config = self.config
         action = jnp.clip(jnp.asarray(action), -1.0, 1.0)
-        # The mean over the control step of an action that arrives late: until then the one before still acts.
-        late = jnp.clip(params.latency / config.control_dt, 0.0, 1.0)
-        acting = action + late * (state.action - action)
+        acting = delayed(action, state.action, params.latency, config.control_dt)
         race = race_step.step(
             state.race,
             controls(acting[None]),

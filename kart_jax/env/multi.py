@@ -24,7 +24,7 @@ from flax import struct
 
 from kart_jax.env import randomise
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv, Observation, controls
+from kart_jax.env.core import KartEnv, Observation, controls, delayed
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import Cause, EnvState, Outcome, StepInfo
 from kart_jax.errors import InputError
@@ -130,7 +130,7 @@ class MultiKartEnv:
         actions = jnp.where((usable & ~state.retired)[:, None], actions, 0.0)
         race = race_step.step(
             _join(before.race),
-            controls(actions),
+            controls(delayed(actions, before.action, params.latency, config.control_dt)),
             self.core.tracks,
             params.kart,
             config.physics_dt,
@@ -157,8 +157,11 @@ def enter(core: KartEnv, karts: int) -> MultiKartEnv:
     """Let `karts` karts into the environment of one.
 
     Raises:
-        InputError: fewer than one, or more than the grid has slots.
+        InputError: fewer than one, or more than the grid has slots; or episodes are to differ by randomisation, which
+            belongs to one kart.
     """
+    if core.config.randomize:
+        raise InputError("EnvConfig.randomize is True; karts of one race are equal; set it to False")
     slots = core.tracks.grid_s.shape[1]
     if not 1 <= karts <= slots:
         raise InputError(f"karts is {karts}; the grid has {slots} slots; ask for 1 to {slots}")

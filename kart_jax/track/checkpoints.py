@@ -31,6 +31,7 @@ LARGEST_FILE = 16_000_000  # bytes; 10,000 generated circuits take 6 million
 SCALES = (0.02, 10.0)  # m per pixel that a drawing may have
 LEAST_GATES, MOST_GATES = 3, 1000  # with the start line; fewer would let a kart turn round and score
 DIRECTIONS = ("clockwise", "counterclockwise")
+LONGEST_TITLE = 80
 FIELDS = ("metres_per_pixel", "direction", "start", "gates", "sectors", "title")
 
 Pixel = tuple[float, float]
@@ -106,7 +107,8 @@ def read_entry(picture: Path) -> Entry:
     path = picture.parent / FILE_NAME
     entries = read_raw(path)
     if picture.stem not in entries:
-        known = ", ".join(sorted(entries)) or "none"
+        known = ", ".join(_show(name) for name in sorted(entries)[:20]) or "none"
+        known += f" and {len(entries) - 20} more" if len(entries) > 20 else ""
         raise InputError(
             f'{path}: entry "{picture.stem}" is missing (there are: {known}); add one with metres_per_pixel, '
             f"direction and start for {picture.name}"
@@ -117,10 +119,12 @@ def read_entry(picture: Path) -> Entry:
 def read_raw(path: Path) -> dict[str, object]:
     """The JSON object in `path`, strictly: no duplicate keys, no NaN or Infinity; the entries are not checked."""
     try:
+        if path.exists() and not path.is_file():
+            raise InputError(f"{path}: is no file; put a {FILE_NAME} in its place")
         size = path.stat().st_size
         if size > LARGEST_FILE:
             raise InputError(f"{path}: the file has {size} bytes; at most {LARGEST_FILE} are read, so remove entries")
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8 text; save the file as plain UTF-8 JSON") from None
     except OSError as error:
@@ -129,7 +133,7 @@ def read_raw(path: Path) -> dict[str, object]:
             "direction and start"
         ) from None
     try:
-        whole = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        whole = json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_int=_short_int)
     except json.JSONDecodeError as error:
         raise InputError(
             f"{path}: line {error.lineno}, column {error.colno} is not JSON ({error.msg}); correct that place"
@@ -156,6 +160,13 @@ def _no_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _no_constant(name: str) -> float:
     """Refuse NaN and Infinity, which Python reads but JSON does not know."""
     raise ValueError(f"holds the value {name}; only finite numbers are allowed, so write one")
+
+
+def _short_int(digits: str) -> int:
+    """Refuse a number that no field can mean."""
+    if len(digits) > 1000:
+        raise ValueError(f"holds the number {digits[:20]}... of {len(digits)} digits; write a shorter one")
+    return int(digits)
 
 
 def _show(value: object) -> str:
@@ -193,6 +204,10 @@ def parse(name: str, fields: object, path: Path) -> Entry:
     title = fields.get("title", "")
     if not isinstance(title, str):
         raise InputError(f"{where}: title is a {_kind(title)}; give a string")
+    if len(title) > LONGEST_TITLE or not title.isprintable():
+        raise InputError(
+            f"{where}: title is {json.dumps(title)[:80]}; it must be one line of at most {LONGEST_TITLE} letters"
+        )
     sectors = fields.get("sectors")
     if sectors is not None:
         sectors = _pixels(sectors, f"{where}: sectors")

@@ -147,7 +147,7 @@ def _check_free(names: Sequence[str], folder: Path, replace: bool) -> dict[str, 
     taken = [] if replace else [name for name in names if name in entries or (folder / f"{name}.png").exists()]
     if taken:
         raise InputError(
-            f"{folder / taken[0]}.png: there is a track of this name; give another name, or say that it may be replaced"
+            f"{folder / taken[0]}.png: there is a track of this name; give another name, or replace it (--replace)"
         )
     return entries
 

@@ -39,6 +39,9 @@ class Circuit:
     title: str = ""  # one line for lists and previews
 
 
+LONGEST_NAME = 255  # bytes; longer ones no file system takes
+
+
 def folders() -> list[Path]:
     """Folders with tracks, first found first: `tracks/` here, in the checkout, in the installed package."""
     package = Path(__file__).resolve().parents[1]
@@ -70,6 +73,11 @@ def find(source: str | os.PathLike[str]) -> Path:
         InputError: there is no such track or file.
     """
     path = Path(source)
+    text = os.fspath(source)
+    if not text.isprintable() or not text or any(len(os.fsencode(part)) > LONGEST_NAME for part in path.parts):
+        raise InputError(
+            f"track is {text[:60]!a}; a name or path has printable characters, 1 to {LONGEST_NAME} bytes in each part"
+        )
     name = path.stem if path.suffix.lower() == ".png" else path.name
     known_file = _known_file(name) if is_name(source) else None
     if known_file is not None:
@@ -149,7 +157,7 @@ def load(source: Source | Sequence[Source]) -> Tracks:
     Raises:
         InputError: a track is unknown, or its file or entry is bad.
     """
-    if isinstance(source, str | os.PathLike | Line):
+    if isinstance(source, str | os.PathLike | Line) or not isinstance(source, Sequence):
         source = [source]
     circuits = [one for each in source for one in _tracks(each)]
     return circuits[0] if len(circuits) == 1 else stack(circuits)
@@ -159,6 +167,8 @@ def _tracks(source: Source) -> Iterator[Tracks]:
     """Device arrays (T = 1) of each circuit that a source names."""
     if isinstance(source, Line):
         yield field.build(source)
+    elif not isinstance(source, str | os.PathLike):
+        raise InputError(f"track is {ascii(source)[:60]}; give a name, a path, a Line, or a list of those")
     elif (chosen := seeds(source)) is not None:
         yield from (_on_device(_generated(seed)) for seed in chosen)
     else:

@@ -80,6 +80,6 @@ def _arc_length(line: Line, pixel: Pixel, entry: Entry, height: int, field: str)
     if past > entry.metres_per_pixel:
         raise InputError(
             f"{entry.where}: {field} is [{pixel[0]:g}, {pixel[1]:g}], {past:.1f} m off the track; "
-            "give a pixel [column, row] on the black of the picture"
+            "give a pixel [column, row] on the black of the picture, or remove gates and sectors to have them placed"
         )
     return s
