@@ -34,7 +34,7 @@ def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
 
 def run(python: Path, program: str) -> str:
     """What a program prints; it must end well. Compiled programs are kept where the other tests keep theirs."""
-    cache = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(jax.config.read("jax_compilation_cache_dir"))}
+    cache = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
     done = subprocess.run(
         [python, "-c", program],
         capture_output=True, text=True, timeout=1200, cwd=ROOT, check=False, env=os.environ | cache,

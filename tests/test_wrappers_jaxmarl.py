@@ -79,7 +79,8 @@ def test_a_missing_package_and_too_many_karts_get_a_sentence(env, oval, monkeypa
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    return outside.interpreter(tmp_path_factory, "jaxmarl==0.2.0")
+    # jaxmarl brings gymnax, and gymnax 1.0.1 imports six without saying that it needs it.
+    return outside.interpreter(tmp_path_factory, "jaxmarl==0.2.0", "six")
 
 
 # JaxMARL's learners are scripts in its repository, not in its package: this one does what its IPPO does with an
