@@ -125,6 +125,10 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("eval nothing", "nothing: is no training run"),
         ("play nothing", "nothing: is no training run"),
         ("train --save-name a/b", "--save-name is 'a/b'"),
+        (f"eval {'a' * 300}", "File name too long; give another path"),
+        (f"track check {'a' * 300}", "1 to 255 bytes in each part"),
+        (f"train --seed {'9' * 5000}", "99999999999999999999... has 5000 characters; allowed are 4096 in one word"),
+        ("train --learning-rate 1e308", "--learning-rate is 1e+308; it must be above 0, up to 1e+38"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_code_2(words, sentence, capsys, tmp_path):
@@ -163,6 +167,15 @@ def test_nobody_reading_the_output_is_no_error():
     child.stdout.close()
     err = child.stderr.read().decode()
     assert child.wait() in (141, -signal.SIGPIPE) and err == ""
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this system has no /dev/full")
+def test_output_that_does_not_fit_gets_one_sentence():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*KART, "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("kart: the output cannot be written (No space left on device); free the disk")
+    assert done.stderr.count("\n") == 1
 
 
 def test_version_is_that_of_the_package(capsys):

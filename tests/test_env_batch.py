@@ -42,6 +42,7 @@ def seen(driven):
     return observation, state.race.place, rewards
 
 
+@pytest.mark.slow  # four programs to compile; the split of training is tested on the ring
 def test_a_split_batch_drives_as_a_whole_one(env, mesh):
     whole, split = drive(env, None), drive(env, mesh)
     # The last bits depend on which vector lane a kart is in. Forces of hundreds of newtons are left out for that; a

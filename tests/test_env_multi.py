@@ -117,3 +117,9 @@ def test_a_nan_of_one_kart_is_no_concern_of_the_others(env, standing):
 def test_more_karts_than_the_grid_holds_are_refused(env, karts):
     with pytest.raises(kart_jax.InputError, match=f"karts is {karts}; the grid has 8 slots"):
         enter(env.core, karts)
+
+
+def test_karts_of_one_race_are_not_randomised(oval):
+    core = kart_jax.make(oval, config=EnvConfig(vision=False, randomize=True))
+    with pytest.raises(kart_jax.InputError, match=r"EnvConfig\.randomize is True; karts of one race are equal"):
+        enter(core, 2)

@@ -1,6 +1,7 @@
 """Every bad picture and bad entry gets one sentence with file, field, value and remedy."""
 
 import json
+import os
 import struct
 import threading
 import zlib
@@ -309,6 +310,9 @@ def test_json_that_is_not_text_too_large_or_absent(folder):
     path.unlink()
     assert "cannot be read" in sentence(folder / "mine.png")
     path.mkdir()
+    assert "is no file" in sentence(folder / "mine.png")
+    path.rmdir()
+    os.mkfifo(path)  # which would never end
     assert "is no file" in sentence(folder / "mine.png")
 
 

@@ -181,6 +181,7 @@ def learn(env, updates=3, karts=8, steps=60, rate=0.05):
     return start, weights, infos
 
 
+@pytest.mark.slow
 def test_a_learner_that_speaks_as_purejaxrl_does_trains(five):
     start, weights, infos = jax.jit(lambda: learn(Many(Clip(Log(five)))))()
     assert bool(jnp.all(jnp.isfinite(weights))) and not np.allclose(weights, start)
