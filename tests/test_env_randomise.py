@@ -101,20 +101,24 @@ def test_without_being_asked_nothing_varies(plain):
     assert float(plain.default_params.latency) == 0.0 == float(plain.default_params.sensor_noise)
 
 
-def test_an_action_that_is_a_whole_step_late_acts_in_the_next(plain):
-    prompt = plain.default_params
+def test_an_action_that_is_a_whole_step_late_acts_in_the_next(varied):
+    prompt = varied.default_params
     late = dataclasses.replace(prompt, latency=jnp.asarray(0.04, jnp.float32))
-    _, state = reset(plain, jax.random.key(0), prompt, count=1)
-    left, none = jnp.asarray([[1.0, 0.0]]), jnp.zeros((1, 2))
-    key = jax.random.key(1)
-    turned = step(plain, key, state, left, prompt)[1].race.karts.steer
-    waited = step(plain, key, state, left, late)[1]
-    still = step(plain, key, state, none, prompt)[1]
-    assert float(waited.race.karts.steer[0, 0]) == pytest.approx(float(still.race.karts.steer[0, 0]), abs=1e-7)
-    assert float(turned[0, 0]) > float(waited.race.karts.steer[0, 0]) + 1e-3
-    after = step(plain, key, waited, none, late)[1].race.karts.steer  # now the first action acts
-    wanted = step(plain, key, still, left, prompt)[1].race.karts.steer
-    assert float(after[0, 0]) == pytest.approx(float(wanted[0, 0]), abs=1e-6)
+    _, state = reset(varied, jax.random.key(0), prompt, count=COUNT)
+    state = dataclasses.replace(state, drawn=jnp.zeros_like(state.drawn))  # the nominal kart
+    left, none = jnp.tile(jnp.asarray([[1.0, 0.0]]), (COUNT, 1)), jnp.zeros((COUNT, 2))
+
+    def drive(state, action, params):
+        return step(varied, jax.random.key(1), state, action, params)[1]
+
+    def angle(state):
+        return np.asarray(state.race.karts.steer)
+
+    turned, waited, still = drive(state, left, prompt), drive(state, left, late), drive(state, none, prompt)
+    np.testing.assert_allclose(angle(waited), angle(still), atol=1e-7)
+    assert (angle(turned) > angle(waited) + 1e-3).all()
+    # Now the first action acts.
+    np.testing.assert_allclose(angle(drive(waited, none, late)), angle(drive(still, left, prompt)), atol=1e-6)
 
 
 def test_sensor_noise_has_the_size_that_is_asked_for(plain):
