@@ -80,6 +80,7 @@ def test_impossible_seeds_are_refused(tmp_path, capsys, flags, sentence):
     assert not list(tmp_path.iterdir())
 
 
-def test_seeds_beyond_all_numbers_are_refused():
+def test_seeds_beyond_all_numbers_are_refused_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match="4294967296"):
-        seeds.train(TrainConfig(seed=2**32 - 1), 2)
+        seeds.train(dataclasses.replace(SMALL, seed=2**32 - 1, runs_dir=str(tmp_path)), 2)
+    assert not list(tmp_path.iterdir())

@@ -6,6 +6,7 @@ beside them `tensorboard/` with the mean and the standard deviation over the see
 
 import dataclasses
 import math
+import shutil
 import statistics
 from pathlib import Path
 
@@ -34,9 +35,13 @@ def train(config: TrainConfig, seeds: int) -> tuple[Path, list[RunResult]]:
     settings = resolve(config, "cpu")  # only for the first circuit and seed, which no machine changes
     folder = run_folder.choose(config, settings).path
     runs: list[loop.Run] = []
-    for seed in range(settings.seed, settings.seed + seeds):
-        one = dataclasses.replace(config, seed=seed, runs_dir=str(folder), save_name=f"seed-{seed}")
-        runs.append(loop.prepare(one, runs[0].env if runs else None)[0])
+    try:
+        for seed in range(settings.seed, settings.seed + seeds):
+            one = dataclasses.replace(config, seed=seed, runs_dir=str(folder), save_name=f"seed-{seed}")
+            runs.append(loop.prepare(one, runs[0].env if runs else None)[0])
+    except InputError:
+        shutil.rmtree(folder)  # made here a moment ago; nothing has been trained
+        raise
     events = SummaryWriter(str(folder / "tensorboard"))
 
     def spread(steps: int, rows: list[dict[str, float]]) -> None:
