@@ -247,11 +247,11 @@ def test_memory_of_the_nine_shipped_circuits():
 
 @pytest.mark.slow
 def test_memory_of_a_thousand_generated_circuits():
-    # Fifty drawn ones; a thousand need twenty times as much, with the view's ground taken as large as the padded cells.
+    # Fifty drawn ones; a thousand need twenty times as much, in the view up to the next power of two.
     drawn = load("generated:0-49")
-    height, width = drawn.cells.shape[1:]
     view = scene.pack(drawn)
-    in_use = float(jnp.sum(drawn.extent[:, 0] * drawn.extent[:, 1])) / drawn.cell_size**2
-    assert view.words.nbytes == 4 * VIEW_WORDS * round(in_use)
-    thousand = 20 * size_in_bytes(drawn) + 1000 * 4 * VIEW_WORDS * height * width
+    words = VIEW_WORDS * round(float(jnp.sum(drawn.extent[:, 0] * drawn.extent[:, 1])) / drawn.cell_size**2)
+    assert view.words.nbytes == 4 * scene.padded(words)
+    thousand = 20 * size_in_bytes(drawn) + 4 * scene.padded(20 * words)
+    print(thousand)
     assert thousand < 4e9

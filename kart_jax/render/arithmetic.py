@@ -1,8 +1,9 @@
 """Arithmetic that XLA turns into one or two vector instructions on a CPU, where its own operations take five.
 
 `jnp.minimum`, `jnp.clip` and float-to-integer conversions must treat nan and overflow by the book, which costs
-several instructions each; and XLA stores a quotient in memory before a look-up that depends on it. The view counts
-its instructions, so it uses these instead. None of them accepts nan.
+several instructions each; XLA stores a quotient in memory before a look-up that depends on it; and an index in square
+brackets may be negative, which is asked of every one. The view counts its instructions, so it uses these instead. None
+of them accepts nan.
 """
 
 import chex
@@ -41,6 +42,11 @@ def from_bits(bits: chex.Array) -> chex.Array:
 def nearest(a: chex.Array) -> chex.Array:
     """The nearest int32 to float32 numbers from 0 to 2^23: adding 2^23 moves them into the lowest bits."""
     return float_bits(a + MAGIC) - MAGIC_BITS
+
+
+def look_up(table: chex.Array, index: chex.Array) -> chex.Array:
+    """`table[index]` (...) of a table (A,) for int32 indices (...) from 0 to A - 1; others read something else."""
+    return table.at[index].get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 def reciprocal(a: chex.Array) -> chex.Array:

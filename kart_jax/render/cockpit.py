@@ -68,15 +68,16 @@ class Paint:
         return Paint(*channels)
 
     def packed(self) -> chex.Array:
-        """As words: red, green, blue and the share hidden times 255, from the lowest byte up."""
+        """As words: red, green and blue from the lowest byte up, then the share hidden times 255, less 128."""
         hidden = (self.hidden * 255.0 + 0.5).astype(jnp.uint32) << 24
-        return pack_rgb(self.red, self.green, self.blue) | hidden
+        return (pack_rgb(self.red, self.green, self.blue) | hidden) ^ jnp.uint32(2**31)
 
 
 def over(below: Colour, word: chex.Array) -> Colour:
     """Put the kart over colours (...); `word` (...) int32 of `paint`."""
-    shown = 1.0 - ((word >> 24) & 255).astype(jnp.float32) * (1.0 / 255.0)
-    return tuple(b * shown + ((word >> k) & 255).astype(jnp.float32) for b, k in zip(below, (0, 8, 16), strict=True))
+    shown = 127.0 / 255.0 - (word & -(2**24)).astype(jnp.float32) * (1.0 / (255.0 * 2**24))
+    kart = ((word & (255 << k)).astype(jnp.float32) * (1.0 / 2**k) for k in (0, 8, 16))
+    return tuple(b * shown + own for b, own in zip(below, kart, strict=True))
 
 
 def paint(scene: Scene, wheel: chex.Array, look: Appearance, config: ViewConfig) -> chex.Array:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from kart_jax.render.arithmetic import float_bits, from_bits, least, most, nearest, reciprocal
+from kart_jax.render.arithmetic import float_bits, from_bits, least, look_up, most, nearest, reciprocal
 from kart_jax.render.camera import Camera
 from kart_jax.render.scene import Plane, Scene, barrier, first_word, ground, stored
 from kart_jax.render.types import ViewConfig
@@ -131,7 +131,7 @@ def nearness(word: chex.Array) -> chex.Array:
 
 def skyline(word: chex.Array) -> chex.Array:
     """Elevation of the trees, height over forward distance."""
-    return ((word >> 5) & 127).astype(jnp.float32) * SKYLINE_UNIT
+    return (word & (127 << 5)).astype(jnp.float32) * (SKYLINE_UNIT / 2**5)
 
 
 def block(word: chex.Array) -> chex.Array:
@@ -142,7 +142,7 @@ def block(word: chex.Array) -> chex.Array:
 @jax.custom_batching.custom_vmap
 def read(table: chex.Array, index: chex.Array) -> chex.Array:
     """`table[index]` as int32 for a uint32 table (A,) and in-range indices: one flat look-up under any `vmap`."""
-    return jax.lax.bitcast_convert_type(table.at[index].get(mode="promise_in_bounds"), jnp.int32)
+    return jax.lax.bitcast_convert_type(look_up(table, index), jnp.int32)
 
 
 @read.def_vmap
@@ -171,7 +171,7 @@ def _skyline(east: chex.Array, north: chex.Array) -> chex.Array:
     u = north * reciprocal(jnp.abs(east) + jnp.abs(north))
     p = jnp.where(east > 0, u, 2.0 - u)
     index = nearest(least(most((p + 1.0) * (0.25 * COMPASS) - 0.5, 0.0), COMPASS - 1.0))
-    return jnp.asarray(_compass_table()).at[index].get(mode="promise_in_bounds")
+    return look_up(jnp.asarray(_compass_table()), index)
 
 
 def repeats(length: chex.Array, wanted: float) -> chex.Array:

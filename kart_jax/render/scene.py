@@ -6,7 +6,8 @@ distance, u = g_y dx - g_x dy the way along the level line, k that line's curvat
 
     edge = e0 + g · (dx, dy) + k u² / 2,      s = s0 ± r u,      barrier = b0 + h · (dx, dy).
 
-Cells of all circuits lie end to end without padding; 16 bytes per cell.
+Cells of all circuits lie end to end, 16 bytes each, and zeros fill the table up to a power of two: a masked index is
+then in range for certain, and XLA's own check of every look-up folds away.
 """
 
 import functools
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from kart_jax.render.arithmetic import float_bits, from_bits, least, most, nearest, share
+from kart_jax.render.arithmetic import float_bits, from_bits, least, look_up, most, nearest, share
 from kart_jax.track import query
 from kart_jax.track.types import Tracks
 
@@ -32,13 +33,14 @@ BEND_UNIT = 1.0 / 4096.0  # 1/m, range ±0.5
 RATE_UNIT = 1.0 / 256.0  # lap metres per metre, range 0..4
 BARRIER_UNIT = 0.005  # m, range ±163 m
 WORDS = 4
+SIGN = -(2**31)  # bit 31
 
 
 @struct.dataclass
 class Scene:
     """The ground of T circuits for the view."""
 
-    words: chex.Array  # (4·cells,) uint32, see `_encode`; circuits one after another, rows from the south
+    words: chex.Array  # (power of two,) uint32, see `_cell_words`; circuits one after another, rows from the south
     first: chex.Array  # (T,) int32, first cell of each circuit
     columns: chex.Array  # (T,) int32, cells from west to east
     rows: chex.Array  # (T,) int32, cells from south to north
@@ -67,7 +69,7 @@ def pack(tracks: Tracks) -> Scene:
         tracks: T circuits, concrete (not traced) arrays.
 
     Returns:
-        The `Scene`, 16 bytes per cell of each circuit's own extent.
+        The `Scene`: 16 bytes per cell of each circuit's own extent, rounded up to a power of two altogether.
     """
     shapes = [
         (max(1, round(float(h) / tracks.cell_size)), max(1, round(float(w) / tracks.cell_size)))
@@ -79,8 +81,9 @@ def pack(tracks: Tracks) -> Scene:
         parts.append(words[:rows, :columns].reshape(-1))
         first.append(total)
         total += rows * columns
+    words = jnp.pad(jnp.concatenate(parts), (0, padded(WORDS * total) - WORDS * total))
     return Scene(
-        words=jax.lax.bitcast_convert_type(jnp.concatenate(parts), jnp.uint32),
+        words=jax.lax.bitcast_convert_type(words, jnp.uint32),
         first=jnp.asarray(first, jnp.int32),
         columns=jnp.asarray([c for _, c in shapes], jnp.int32),
         rows=jnp.asarray([r for r, _ in shapes], jnp.int32),
@@ -88,6 +91,11 @@ def pack(tracks: Tracks) -> Scene:
         length=tracks.length,
         cell_size=tracks.cell_size,
     )
+
+
+def padded(words: int) -> int:
+    """The power of two that holds `words` words."""
+    return 1 << (words - 1).bit_length()
 
 
 @jax.jit
@@ -131,12 +139,12 @@ def _cell_words(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array)
     kerb_slope = jnp.where(along_ok, (ahead.kerb - behind.kerb) / (2.0 * h), 0.0)
     a = _field(here.edge, EDGE_UNIT, 16, 16) | _field(edge_x, SLOPE_UNIT, 8, 8) | _field(edge_y, SLOPE_UNIT, 8, 0)
     b = (
-        _count(here.s, S_UNIT, 19, 13)
-        | _field(here.n - here.rubber, RUBBER_UNIT, 8, 5)
+        _field(here.n - here.rubber, RUBBER_UNIT, 8, 24)
+        | _count(here.s, S_UNIT, 19, 5)
         | _count(here.kerb, KERB_UNIT, 5, 0)
     )
-    c = _field(bend, BEND_UNIT, 12, 20) | _count(rate, RATE_UNIT, 10, 10) | _field(kerb_slope, KERB_SLOPE_UNIT, 5, 5)
-    c = c | jnp.where(side < 0, 16, 0)
+    c = _field(bend, BEND_UNIT, 12, 15) | _count(rate, RATE_UNIT, 10, 5) | _field(kerb_slope, KERB_SLOPE_UNIT, 5, 0)
+    c = c | jnp.where(side < 0, SIGN, 0)
     d = (
         _field(here.barrier, BARRIER_UNIT, 16, 16)
         | _field(barrier_x, SLOPE_UNIT, 8, 8)
@@ -146,24 +154,35 @@ def _cell_words(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array)
 
 
 def _field(value: chex.Array, unit: float, bits: int, shift: int) -> chex.Array:
-    """Signed fixed-point field of a word: round(value / unit), clipped to `bits`, moved up by `shift`."""
+    """Signed fixed-point field of a word: round(value / unit), clipped to `bits`, moved up by `shift`.
+
+    The word's uppermost field is a two's complement, the others count from their least value, so that one mask and
+    one conversion read either.
+    """
     top = 2 ** (bits - 1) - 1
-    return (jnp.clip(jnp.round(value / unit), -top, top).astype(jnp.int32) & (2**bits - 1)) << shift
+    number = jnp.clip(jnp.round(value / unit), -top, top).astype(jnp.int32)
+    return ((number + _offset(bits, shift)) & (2**bits - 1)) << shift
 
 
 def _count(value: chex.Array, unit: float, bits: int, shift: int) -> chex.Array:
-    """Unsigned fixed-point field of a word."""
+    """Unsigned fixed-point field of a word, which leaves bit 31 alone."""
     return jnp.clip(jnp.round(value / unit), 0, 2**bits - 1).astype(jnp.int32) << shift
 
 
-def _signed(word: chex.Array, bits: int, shift: int, unit: float) -> chex.Array:
-    """Read a field written by `_field`: shift its sign bit to the top and back."""
-    return ((word << (32 - bits - shift)) >> (32 - bits)).astype(jnp.float32) * unit
+def _offset(bits: int, shift: int) -> int:
+    """What a signed field adds to its number."""
+    return 0 if bits + shift == 32 else 2 ** (bits - 1)
 
 
 def _unsigned(word: chex.Array, bits: int, shift: int, unit: float) -> chex.Array:
-    """Read a field written by `_count`."""
-    return ((word >> shift) & (2**bits - 1)).astype(jnp.float32) * unit
+    """Read a field written by `_count`: the bits stay where they are, and the unit makes up for it."""
+    mask = (2**bits - 1) << shift
+    return (word & jnp.int32(mask - 2**32 if mask >= 2**31 else mask)).astype(jnp.float32) * (unit / 2**shift)
+
+
+def _signed(word: chex.Array, bits: int, shift: int, unit: float) -> chex.Array:
+    """Read a field written by `_field`."""
+    return _unsigned(word, bits, shift, unit) - _offset(bits, shift) * unit
 
 
 @struct.dataclass
@@ -221,14 +240,18 @@ def first_word(
     return _cell(scene, here, camera_x, camera_y, x, y)[0]
 
 
+def _held(scene: Scene, index: chex.Array) -> chex.Array:
+    """First words (...) of cells, as they are, in a form that the compiler knows to be within the table."""
+    return index & (scene.words.shape[0] - WORDS)
+
+
 def _read(scene: Scene, index: chex.Array) -> chex.Array:
     """Words at `index` (...) as int32.
 
     The words are stored unsigned so that this bitcast is the only user of the gather: XLA fuses a gather into the
     shading loop only if nothing else reads it, and a fused look-up is several times faster on a CPU.
     """
-    words = scene.words.at[index].get(mode="promise_in_bounds")
-    return jax.lax.bitcast_convert_type(words, jnp.int32)
+    return jax.lax.bitcast_convert_type(look_up(scene.words, index), jnp.int32)
 
 
 def ground(
@@ -245,21 +268,22 @@ def ground(
     `index` (...) is `first_word` of the same points.
     """
     _, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
+    index = _held(scene, index)
     a, b, c = _read(scene, index), _read(scene, index + 1), _read(scene, index + 2)
     edge_x, edge_y = _signed(a, 8, 8, SLOPE_UNIT), _signed(a, 8, 0, SLOPE_UNIT)
-    side = from_bits(float_bits(jnp.float32(1.0)) | ((c & 16) << 27))  # the sign of 1.0
+    side = from_bits(float_bits(jnp.float32(1.0)) | (c & SIGN))  # the sign of 1.0
     linear = edge_x * dx + edge_y * dy
     along = (edge_y * dx - edge_x * dy) * side  # driving direction
     bounded = least(most(along, -1.0), 1.0)  # beyond the border cells only the linear part goes on
-    rate = _unsigned(c, 10, 10, RATE_UNIT)
+    rate = _unsigned(c, 10, 5, RATE_UNIT)
     return Ground(
-        edge=_signed(a, 16, 16, EDGE_UNIT) + linear + _signed(c, 12, 20, 0.5 * BEND_UNIT) * (bounded * bounded),
+        edge=_signed(a, 16, 16, EDGE_UNIT) + linear + _signed(c, 12, 15, 0.5 * BEND_UNIT) * (bounded * bounded),
         edge_x=edge_x,
         edge_y=edge_y,
-        s=_unsigned(b, 19, 13, S_UNIT) + rate * along,
+        s=_unsigned(b, 19, 5, S_UNIT) + rate * along,
         rate=rate,
-        rubber=_signed(b, 8, 5, RUBBER_UNIT) + linear * side,
-        kerb=share(_unsigned(b, 5, 0, KERB_UNIT) + _signed(c, 5, 5, KERB_SLOPE_UNIT) * bounded),
+        rubber=_signed(b, 8, 24, RUBBER_UNIT) + linear * side,
+        kerb=share(_unsigned(b, 5, 0, KERB_UNIT) + _signed(c, 5, 0, KERB_SLOPE_UNIT) * bounded),
     )
 
 
@@ -268,7 +292,7 @@ def barrier(
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """Distance (...) m to the barrier, negative behind it, and its gradient in world axes; points as in `ground`."""
     index, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
-    word = _read(scene, index + 3)
+    word = _read(scene, _held(scene, index) + 3)
     gx, gy = _signed(word, 8, 8, SLOPE_UNIT), _signed(word, 8, 0, SLOPE_UNIT)
     return _signed(word, 16, 16, BARRIER_UNIT) + gx * dx + gy * dy, gx, gy
 
