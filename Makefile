@@ -35,7 +35,7 @@ $(STAMP): requirements.lock pyproject.toml
 	if ! $(BIN)/uv --version >/dev/null 2>&1; then \
 	  "$$python" -m pip --python $(BIN)/python --disable-pip-version-check install --quiet --constraint requirements.lock uv; \
 	fi
-	@extras="--extra gym"; \
+	@extras="--extra board --extra gym"; \
 	cuda=$${CUDA-$$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | awk -F. 'NR == 1 { print ($$1 >= 580 ? 13 : 12) }' || true)}; \
 	if [ -n "$$cuda" ]; then \
 	  echo "set-up: jax with CUDA $$cuda (an NVIDIA driver is present; CUDA= turns this off)"; extras="$$extras --extra cuda$$cuda"; \

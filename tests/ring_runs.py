@@ -3,15 +3,19 @@
 import csv
 import dataclasses
 import os
+import re
 import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
+import pytest
 from tensorboardX.proto import event_pb2
 
-from train import loop
+from train import loop, update
 from train.config import TrainConfig
 
 SMALL = TrainConfig(
@@ -67,16 +71,36 @@ def read_events(folder):
     return values
 
 
-def launch(config, runs):
-    """Start a run in another process, a third of a second per chunk slower so that it can be met half-way."""
+def launch(config, runs, more=""):
+    """Start a run in another process, a third of a second per chunk slower so that it can be met half-way.
+
+    `more` flags of the command follow those of the config.
+    """
     tests = Path(__file__).parent
     paths = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
     fields = {name: value for name, value in dataclasses.asdict(config).items() if value not in (None, False)}
     flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in fields.items() if value is not True)
-    command = [sys.executable, "-c", SCRIPT, f"train --telemetry-only --json {flags}"]
+    command = [sys.executable, "-c", SCRIPT, f"train --telemetry-only --json {flags} {more}"]
     return subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": paths}, cwd=runs, stdout=subprocess.PIPE, text=True
     )
+
+
+def crossings(program):
+    """Operations of a compiled program that reach out to the host while it runs."""
+    return re.findall(r"infeed|outfeed|send|recv|callback", program.as_text().partition("FileNames")[0])
+
+
+def chunk_without_transfers(prepared):
+    """Run one more chunk of a run, on copies, while JAX allows no transfer; returns the compiled program."""
+    given = (prepared.graph, prepared.env, prepared.settings)
+    program = update.chunk.lower(*given, prepared.state, prepared.mesh).compile()
+    copies = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)
+    with jax.transfer_guard("disallow"):
+        with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+            update.chunk(*given, dataclasses.replace(copies, update=np.int32(0)), prepared.mesh)
+        jax.block_until_ready(update.chunk(*given, copies, prepared.mesh))
+    return program
 
 
 def wait_for_checkpoint(folder, process):

@@ -72,8 +72,12 @@ def test_the_training_image_holds_every_dependency_of_the_project_and_cuda():
     assert any(Requirement(one).name == "jax" and Requirement(one).extras == {"cuda12"} for one in wanted)
 
 
-def test_the_board_image_pins_what_the_lock_does_not_hold():
-    assert re.fullmatch(r"tensorboard==[\d.]+", modal_image.TENSORBOARD)
+def test_the_board_image_holds_tensorboard_at_the_version_of_the_lock():
+    image = Recorder()
+    modal_image.board_image(image)
+    (wanted,) = steps(image, "uv_pip_install")[0]["packages"]
+    assert [Requirement(one).name for one in wanted] == ["tensorboard"]
+    assert re.search(r"^tensorboard==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     words = board.command(Path("/tmp/board"))
     assert words[words.index("--port") + 1] == str(board.PORT) and words[words.index("--host") + 1] == "0.0.0.0"
 

@@ -13,8 +13,9 @@ import tyro
 
 from kart_jax.errors import InputError
 from train import log, run_folder
-from train.config import PPOConfig, Settings, TrainConfig, load_settings
+from train.config import PPOConfig, Settings, TrainConfig
 from train.profiles import resolve
+from train.settings_file import load_settings
 
 
 def test_defaults_adapt_to_the_machine():

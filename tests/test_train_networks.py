@@ -1,5 +1,7 @@
 """The network: its exact shape, and the two forms of its convolutions."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -98,6 +100,23 @@ def test_kernels_start_orthogonal():
     params = build(3)[1]
     kernel = np.asarray(params["vision"]["third"]["kernel"][...]).reshape(-1, 64)
     np.testing.assert_allclose(kernel.T @ kernel, 2 * np.eye(64), atol=1e-4)
+
+
+def test_bfloat16_computes_with_the_same_float32_parameters():
+    encoder = partial(networks.VisionEncoder, precision="bfloat16")
+    graph, params = networks.build(jax.random.key(0), 3, "patches", 0.5, 0.3, encoder, "bfloat16")
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
+    observation = see(8, 3)
+    half, whole = nnx.merge(graph, params), nnx.merge(*build(3))
+    # 8 bits of a product's factors and sums of products of random signs: a relative error of some 2^-8 of the typical
+    # size, for pictures of noise.
+    seen, expected = half.vision(observation["vision"]), whole.vision(observation["vision"])
+    assert seen.dtype == jnp.bfloat16
+    difference = np.asarray(seen, np.float32) - np.asarray(expected)
+    assert 1e-4 < np.sqrt(np.mean(difference**2)) / np.sqrt(np.mean(np.asarray(expected) ** 2)) < 0.02
+    for found, known in zip(half(observation), whole(observation), strict=True):
+        assert found.dtype == jnp.float32
+        np.testing.assert_allclose(found, known, atol=0.03 * float(jnp.max(jnp.abs(known))))
 
 
 def test_a_cpu_gets_the_matrix_product():

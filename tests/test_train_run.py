@@ -7,7 +7,7 @@ import chex
 import jax
 import numpy as np
 import pytest
-from ring_runs import SMALL, read_events, rows, run
+from ring_runs import SMALL, chunk_without_transfers, crossings, read_events, rows, run
 
 from kart_jax import cli
 from kart_jax.env.reward import TERMS
@@ -115,6 +115,13 @@ def test_a_policy_learns_to_lap_the_ring_in_one_trace_and_says_so(tmp_path, monk
     announced = [line for line in capsys.readouterr().out.splitlines() if line.startswith("first clean lap after")]
     assert len(announced) == 1
     assert f"{result.progress.first_lap_steps:,} steps" in announced[0]
+
+
+def test_a_chunk_asks_nothing_of_the_host_while_it_runs(unbroken):
+    finished, _ = unbroken
+    assert crossings(chunk_without_transfers(finished)) == []
+    telling = jax.jit(lambda x: jax.debug.print("{}", x)).lower(1.0).compile()
+    assert "callback" in crossings(telling)  # what would be found
 
 
 def test_the_policy_of_a_run_loads_and_acts_within_bounds(unbroken):

@@ -7,6 +7,7 @@ import os
 import chex
 import pytest
 from conftest import oval_csv
+from ring_runs import chunk_without_transfers, crossings
 
 from kart_jax import cli
 from train import checkpoint, loop, ppo, rollout, update
@@ -74,3 +75,5 @@ def test_training_on_pictures_is_traced_once_and_resumes_bit_for_bit(tmp_path, m
     assert notes == [] and resumed.steps == 32
     assert loop.drive(resumed).steps == 64
     assert checkpoint.content(resumed.state) == checkpoint.content(whole.state)
+    monkeypatch.undo()  # the look at the program traces it once more
+    assert crossings(chunk_without_transfers(whole)) == []

@@ -23,6 +23,7 @@ from flax import nnx, struct
 from orbax.checkpoint import v1 as ocp
 
 from kart_jax.errors import InputError
+from train import hosts
 from train.progress import Progress, from_json
 from train.return_scale import ReturnScale
 from train.state import TrainState
@@ -81,6 +82,8 @@ class Checkpoints:
     def __init__(self, directory: Path, steps: int):
         """Open for a run that stands at `steps`: half-written checkpoints go, later ones go aside."""
         self._directory = directory
+        if not hosts.first():
+            return
         for path in directory.iterdir():
             if path.name.partition(".orbax-checkpoint-tmp")[1]:
                 shutil.rmtree(path)
@@ -94,14 +97,17 @@ class Checkpoints:
         """Write a checkpoint after `steps` environment steps.
 
         The call returns when the files are complete: the next update reuses the state's memory, which on a CPU the
-        writer would still be reading.
+        writer would still be reading. Of several hosts all must call it, and each writes what lies on its devices.
         """
         saved = parts(state)
-        about = {name: {"layout": layout(part), "content": content(part)} for name, part in saved.items()}
+        about = {
+            name: {"layout": layout(part), "content": content(hosts.gathered(part))} for name, part in saved.items()
+        }
         notes: Any = {"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)}
         path = str((self._directory / str(steps)).resolve())
         ocp.save_checkpointables(path, saved, overwrite=True, custom_metadata=notes)
-        self._prune()
+        if hosts.first():
+            self._prune()
 
     def _prune(self) -> None:
         """Delete all but the latest and the best."""

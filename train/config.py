@@ -7,12 +7,8 @@ run's `config.json`. The numbers of the algorithm are a `PPOConfig`, chosen by p
 
 import dataclasses
 import json
-import math
-import typing
-from collections.abc import Mapping
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
@@ -27,6 +23,7 @@ LARGEST = 1e38  # of any number that is a float32 on the device
 MOST = 10**9  # of anything that is counted in 32 bits on the device
 ProfileName = Literal["conservative", "aggressive"]
 BackboneName = Literal["nature", "resnet18"]
+PrecisionName = Literal["float32", "bfloat16"]
 BACKBONE_STAGES: dict[BackboneName, int] = {"nature": 0, "resnet18": 4}  # that may be frozen or trained, each
 
 
@@ -67,6 +64,9 @@ class TrainConfig:
     """State dict of a ResNet-18 for a new run, .pth or .safetensors; nothing in the file is run."""
     backbone_trainable: int | None = None
     """How many of the last stages of a ResNet-18 are trained, 0 to 4; the others stay as they are. Not given: 0."""
+    precision: PrecisionName | None = None
+    """Numbers that the network computes in, but for its outputs and a ResNet-18; its parameters are float32. On a GPU
+    products of float32 are rounded to TF32. Not given: float32."""
     seed: int | None = None
     """Seed of network, starts and exploration. Not given: 0."""
     rollout_steps: int | None = None
@@ -198,6 +198,8 @@ class Settings:
     """How many of the backbone's last stages are trained, where stages can be frozen."""
     randomize: bool = False
     """Domain randomisation: another kart, light and senses in each episode."""
+    precision: PrecisionName = "float32"
+    """Numbers that the network computes in."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -236,61 +238,3 @@ def _require(field: str, value: object, holds: bool, allowed: str) -> None:
     """Raise `InputError` naming the flag unless the condition holds."""
     if not holds:
         raise InputError(f"--{field.replace('_', '-')} is {value}; it must be {allowed}")
-
-
-def holds(hint: Any, value: object) -> bool:
-    """Whether a JSON value may stand in a field of this type."""
-    kind, inside = typing.get_origin(hint) or hint, typing.get_args(hint)
-    if kind is Literal:
-        return isinstance(value, str) and value in inside
-    if kind is UnionType:
-        return any(holds(one, value) for one in inside)
-    if kind is tuple:
-        return isinstance(value, list) and all(holds(inside[0], one) for one in value)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, Mapping if dataclasses.is_dataclass(hint) else kind)
-
-
-def named(hint: Any) -> str:
-    """What a field of this type holds, in JSON's words."""
-    if typing.get_origin(hint) is Literal:
-        return f"one of {', '.join(typing.get_args(hint))}"
-    words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a string", NoneType: "null"}
-    if typing.get_origin(hint) is UnionType:
-        return " or ".join(map(named, typing.get_args(hint)))
-    return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
-
-
-def _checked(cls: type, values: Any, source: Path, later: frozenset[str] = frozenset()) -> dict[str, Any]:
-    """The mapping itself if it has exactly the fields of the dataclass, with values of their types.
-
-    Fields named in `later` may be missing: runs older than they have their defaults.
-    """
-    if not isinstance(values, Mapping):
-        raise InputError(f"{source}: holds {type(values).__name__}; it must hold the settings of a training run")
-    hints = typing.get_type_hints(cls)
-    if wrong := (set(hints) ^ set(values)) - later:
-        raise InputError(f"{source}: field {sorted(wrong)[0]} is missing or unknown; it is no run of this version")
-    for field, value in values.items():
-        if not holds(hints[field], value):
-            raise InputError(f"{source}: {field} is {json.dumps(value)[:80]}; it must be {named(hints[field])}")
-    return dict(values)
-
-
-def load_settings(path: Path) -> Settings:
-    """Read the `config.json` of a run; InputError when it is missing, damaged or of another version."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:  # ValueError: no UTF-8, no JSON, a number without end
-        raise InputError(
-            f"{path}: cannot be read ({type(error).__name__}); give the folder of a training run"
-        ) from error
-    values = _checked(Settings, values, path, frozenset({"backbone", "backbone_trainable", "randomize"}))
-    ppo = _checked(PPOConfig, values["ppo"], path, frozenset({"shards"}))
-    try:
-        return Settings(**{**values, "ppo": PPOConfig(**ppo), "tracks": tuple(values["tracks"])})
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error

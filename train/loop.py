@@ -23,7 +23,7 @@ from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
-from train import checkpoint, resnet, run_folder, run_tracks, state
+from train import checkpoint, hosts, resnet, run_folder, run_tracks, state
 from train.checkpoint import Driver
 from train.chunks import Chunks
 from train.config import Settings, TrainConfig
@@ -90,7 +90,7 @@ def make_env(settings: Settings) -> KartEnv:
 def train(config: TrainConfig) -> RunResult:
     """Do what `kart train` is asked for; InputError when it cannot be done."""
     run, notes = prepare(config)
-    return drive(run, notes, Console(stderr=config.json))
+    return drive(run, notes, Console(stderr=config.json, quiet=not hosts.first()))
 
 
 def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[str]]:
@@ -107,7 +107,9 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
     runs = Path(config.runs_dir)
     source = None if config.resume_from is None else run_folder.find(config.resume_from, runs)
     saved = None if source is None else run_folder.settings_of(source)
-    settings = resolve(config, jax.default_backend(), saved, jax.local_device_count())
+    # A CPU's cores work together as one device; several are cut out of it only for those who ask.
+    devices = 1 if jax.default_backend() == "cpu" and not hosts.several() else jax.device_count()
+    settings = resolve(config, jax.default_backend(), saved, devices)
     weights = None if config.backbone_weights is None else resnet.load(Path(config.backbone_weights))
     mesh = choose_mesh(config, settings)
     circuits, changed = find_circuits(settings, source, saved)
@@ -117,37 +119,48 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
     graph, fresh = state.start(env, settings, mesh, weights)
     notes: list[str] = []
     if source is None or saved is None or config.resume_from is None:
-        folder, progress = run_folder.choose(config, settings), Progress()
+        folder, progress = new_folder(config, settings), Progress()
     elif continues(settings, saved) and not changed:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         fresh, progress = checkpoint.restore(place, fresh, notes.append)
         named_anew = config.save_name is not None and config.save_name != source.path.name
-        folder = run_folder.choose(config, settings) if named_anew else source
+        folder = new_folder(config, settings) if named_anew else source
     else:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         driver = Driver(fresh.params, fresh.scale)
         driver = checkpoint.restore_driver(checkpoint.find(place), driver, notes.append)
         fresh = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
-        folder, progress = run_folder.choose(config, settings), Progress()
+        folder, progress = new_folder(config, settings), Progress()
         reason = (
             f"{', '.join(changed)} changed"
             if changed
             else "track, kart, seed, karts, roll-out, randomisation or trained stages differ"
         )
         notes.append(f"starting a new run from the driver of {place}: {reason}")
-    folder.create(settings)
-    run_tracks.keep(folder, circuits)
+    if hosts.first():
+        folder.create(settings)
+        run_tracks.keep(folder, circuits)
     return Run(folder, settings, mesh, env, graph, state.spread(fresh, mesh), progress, begun), notes
+
+
+def new_folder(config: TrainConfig, settings: Settings) -> RunFolder:
+    """The folder of a new run, which the first process chooses for all."""
+    return RunFolder(Path(hosts.told(str(run_folder.choose(config, settings).path) if hosts.first() else "")))
 
 
 def choose_mesh(config: TrainConfig, settings: Settings) -> Mesh:
     """The devices of a run: those that are asked for, or as many as there are and can share its groups of karts."""
     shards = settings.ppo.shards
+    if hosts.several() and (shards % jax.device_count() or config.devices not in (None, jax.device_count())):
+        raise InputError(
+            f"the run has {shards} groups of karts, --devices is {config.devices} and the hosts have "
+            f"{jax.device_count()} devices; several hosts use all their devices, so begin a new run on them"
+        )
     if config.devices is not None:
         if config.devices < 1 or shards % config.devices:
             raise InputError(f"--devices is {config.devices}; it must divide the {shards} groups of karts of the run")
         return kart_mesh(config.devices)
-    there = jax.local_device_count()
+    there = jax.device_count()
     return kart_mesh(max(count for count in range(1, min(there, shards) + 1) if shards % count == 0))
 
 
@@ -244,7 +257,11 @@ def drive_together(
         reporters = [Reporter(run, screen, f"seed {run.settings.seed}: " if many else "") for run in runs]
         chunks = Chunks(runs)
         launched = last_saved = lead.steps
-        while launched < total and not stops and not all(reporter.diverged for reporter in reporters):
+
+        def stop() -> bool:
+            return hosts.any_of(bool(stops))
+
+        while launched < total and not stop() and not all(reporter.diverged for reporter in reporters):
             finished = chunks.launch()  # the chunk before, while this one runs
             launched += settings.steps_per_chunk
             report(finished, reporters, screen, spread)
@@ -256,18 +273,19 @@ def drive_together(
                 last_saved = launched
         report(chunks.finish(), reporters, screen, spread)
         chunks.hand_out()
+        stopped = stop()
         for reporter in reporters:
             if launched > last_saved:
                 reporter.save(after_save)
             if not reporter.diverged:
-                screen.say(reporter.name + farewell(reporter.run, bool(stops)))
-            reporter.log.close()
+                screen.say(reporter.name + farewell(reporter.run, stopped))
+            reporter.close()
     return [
         RunResult(
             one.run.folder,
             one.run.steps,
             one.run.progress,
-            bool(stops),
+            stopped,
             divergence(one.run) if one.diverged else None,
         )
         for one in reporters

@@ -6,6 +6,7 @@ Reads the checkout, which only the machine that builds has; in a container nothi
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import modal
 
@@ -17,7 +18,7 @@ CUDA = "cuda12"  # of the two extras the one that older drivers take as well
 HOME = "/root"  # where Modal puts Python sources, and where they are imported from
 MOUNT = "/kart"  # of the Volume, which stands for the folder that one works in at home
 LOCK = "/build/requirements.lock"
-TENSORBOARD = "tensorboard==2.21.0"
+BOARD = "board"  # the extra that holds TensorBoard
 
 
 def training_image(base: modal.Image | None = None) -> modal.Image:
@@ -29,9 +30,7 @@ def training_image(base: modal.Image | None = None) -> modal.Image:
     Raises:
         InputError: this is no checkout, and so has no lock.
     """
-    project = tomllib.loads(_checkout("pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"][CUDA]]
-    image = _locked(base, wanted)
+    image = _locked(base, [*_project()["dependencies"], *_project()["optional-dependencies"][CUDA]])
     # What JAX and the tracks' cache keep stays on the Volume, so that a second attempt starts without compiling.
     image = image.env(
         {
@@ -46,7 +45,13 @@ def training_image(base: modal.Image | None = None) -> modal.Image:
 
 def board_image(base: modal.Image | None = None) -> modal.Image:
     """The image that shows TensorBoard; arguments and errors as in `training_image`."""
-    return _locked(base, [TENSORBOARD]).add_local_python_source("kart_jax", "train")
+    return _locked(base, _project()["optional-dependencies"][BOARD]).add_local_python_source("kart_jax", "train")
+
+
+def _project() -> dict[str, Any]:
+    """The table `project` of `pyproject.toml`."""
+    table: dict[str, Any] = tomllib.loads(_checkout("pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
 
 
 def _locked(base: modal.Image | None, wanted: list[str]) -> modal.Image:

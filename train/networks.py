@@ -6,6 +6,9 @@
 
 Without vision the 64 telemetry features feed the two heads (64 -> 256 -> 2 and 1): there is nothing to fuse. Another
 encoder may stand in for the three convolutions, such as `resnet.ResNet18`; what of it is `Frozen` does not learn.
+The parameters are float32 whatever the network computes in; with `bfloat16` every product but those of the two output
+layers has factors and results in bfloat16, which holds the bytes of a picture exactly.
+
 A convolution has two forms with the same parameters and the same values:
 
 - `lax`: `jax.lax.conv_general_dilated`, what an accelerator wants;
@@ -16,11 +19,14 @@ A convolution has two forms with the same parameters and the same values:
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+
+from train.config import PrecisionName
 
 ConvolutionForm = Literal["lax", "patches"]
 Observation = dict[str, jax.Array]
@@ -83,6 +89,7 @@ class Convolution(nnx.Module):
         form: ConvolutionForm,
         rngs: nnx.Rngs,
         input_scale: float = 1.0,
+        precision: PrecisionName = "float32",
     ):
         """Draw an orthogonal (size, size, inputs, outputs) kernel and a zero bias."""
         draw = jax.nn.initializers.orthogonal(HIDDEN_SCALE)
@@ -91,16 +98,21 @@ class Convolution(nnx.Module):
         self.stride = stride
         self.form = form
         self.input_scale = input_scale
+        self.precision = precision
 
     def __call__(self, images: jax.Array) -> jax.Array:
         """(B, H, W, inputs) -> (B, H', W', outputs)."""
         convolve = patch_convolution if self.form == "patches" else lax_convolution
-        return convolve(images, self.kernel[...] * self.input_scale, self.stride) + self.bias[...]
+        kernel = (self.kernel[...] * self.input_scale).astype(self.precision)
+        return convolve(images, kernel, self.stride) + self.bias[...].astype(self.precision)
 
 
-def dense(inputs: int, outputs: int, rngs: nnx.Rngs, scale: float = HIDDEN_SCALE) -> nnx.Linear:
-    """Fully connected layer with an orthogonal kernel of the given gain and a zero bias."""
-    return nnx.Linear(inputs, outputs, kernel_init=jax.nn.initializers.orthogonal(scale), rngs=rngs)
+def dense(
+    inputs: int, outputs: int, rngs: nnx.Rngs, scale: float = HIDDEN_SCALE, precision: PrecisionName = "float32"
+) -> nnx.Linear:
+    """Fully connected layer with an orthogonal kernel of the given gain and a zero bias, both float32."""
+    draw = jax.nn.initializers.orthogonal(scale)
+    return nnx.Linear(inputs, outputs, kernel_init=draw, dtype=jnp.dtype(precision), rngs=rngs)
 
 
 class Frozen(nnx.Variable):
@@ -114,13 +126,13 @@ def divide(params: nnx.State) -> tuple[nnx.State, nnx.State]:
 
 
 class Encoder(Protocol):
-    """What may look at the view for the network: (B, 84, 84, C) uint8 -> (B, features) float32, not negative."""
+    """What may look at the view for the network: (B, 84, 84, C) uint8 -> (B, features), not negative."""
 
     features: int
     frozen: bool  # nothing in it learns
 
     def __call__(self, frames: jax.Array, /) -> jax.Array:
-        """(B, 84, 84, C) uint8 -> (B, features) float32, not negative."""
+        """(B, 84, 84, C) uint8 -> (B, features) of any floating type, not negative."""
         ...
 
 
@@ -130,15 +142,15 @@ class VisionEncoder(nnx.Module):
     features = 7 * 7 * 64
     frozen = False
 
-    def __init__(self, channels: int, form: ConvolutionForm, rngs: nnx.Rngs):
+    def __init__(self, channels: int, form: ConvolutionForm, rngs: nnx.Rngs, precision: PrecisionName = "float32"):
         """Three convolutions; `channels` is 3 per stacked frame."""
-        scale = 1.0 / 255.0
-        self.first = Convolution(channels, 32, size=8, stride=4, form=form, rngs=rngs, input_scale=scale)
-        self.second = Convolution(32, 64, size=4, stride=2, form=form, rngs=rngs)
-        self.third = Convolution(64, 64, size=3, stride=1, form=form, rngs=rngs)
+        convolution = partial(Convolution, form=form, rngs=rngs, precision=precision)
+        self.first = convolution(channels, 32, size=8, stride=4, input_scale=1.0 / 255.0)
+        self.second = convolution(32, 64, size=4, stride=2)
+        self.third = convolution(64, 64, size=3, stride=1)
 
     def __call__(self, frames: jax.Array) -> jax.Array:
-        """(B, 84, 84, C) uint8 -> (B, 3136) float32, not negative."""
+        """(B, 84, 84, C) uint8 -> (B, 3136) of its precision, not negative."""
         features = nnx.relu(self.first(frames))
         features = nnx.relu(self.second(features))
         features = nnx.relu(self.third(features))
@@ -148,7 +160,14 @@ class VisionEncoder(nnx.Module):
 class ActorCritic(nnx.Module):
     """Policy and value of a batch of observations; see the module docstring for the layers."""
 
-    def __init__(self, vision: Encoder | None, initial_std: float, initial_throttle: float, rngs: nnx.Rngs):
+    def __init__(
+        self,
+        vision: Encoder | None,
+        initial_std: float,
+        initial_throttle: float,
+        rngs: nnx.Rngs,
+        precision: PrecisionName = "float32",
+    ):
         """Build the layers.
 
         Args:
@@ -156,26 +175,27 @@ class ActorCritic(nnx.Module):
             initial_std: standard deviation of the untrained policy before the squashing.
             initial_throttle: its mean throttle before the squashing.
             rngs: with a `params` stream.
+            precision: of everything behind `vision` but the outputs, which are float32.
         """
+        layer = partial(dense, rngs=rngs, precision=precision)
         self.vision = vision
-        self.telemetry_first = dense(9, 64, rngs)
-        self.telemetry_second = dense(64, 64, rngs)
-        self.fusion = None if vision is None else self._fusion(vision.features, rngs)
+        self.telemetry_first = layer(9, 64)
+        self.telemetry_second = layer(64, 64)
+        self.fusion = None if vision is None else self._fusion(layer(vision.features + 64, 512), vision.features)
         trunk = 64 if vision is None else 512
-        self.actor_hidden = dense(trunk, 256, rngs)
+        self.actor_hidden = layer(trunk, 256)
         self.actor_out = dense(256, 2, rngs, scale=0.01)  # the untrained policy hardly depends on what it sees
-        self.critic_hidden = dense(trunk, 256, rngs)
+        self.critic_hidden = layer(trunk, 256)
         self.critic_out = dense(256, 1, rngs, scale=1.0)
         self.actor_out.bias = nnx.Param(jnp.asarray([0.0, initial_throttle], jnp.float32))
         self.log_std = nnx.Param(jnp.full((2,), jnp.log(initial_std), jnp.float32))
 
     @staticmethod
-    def _fusion(visual: int, rngs: nnx.Rngs) -> nnx.Linear:
-        """The layer that joins both inputs; drawn so that 64 telemetry features weigh as much as all visual ones.
+    def _fusion(layer: nnx.Linear, visual: int) -> nnx.Linear:
+        """The layer that joins both inputs, so that 64 telemetry features weigh as much as the `visual` ones.
 
         With one gain for all rows the telemetry would be 64 of 3200 terms, 2 % of the sum, however telling it is.
         """
-        layer = dense(visual + 64, 512, rngs)
         louder = (visual / 64.0) ** 0.5
         layer.kernel = nnx.Param(layer.kernel[...].at[visual:].multiply(louder))
         return layer
@@ -216,6 +236,7 @@ def build(
     initial_std: float,
     initial_throttle: float,
     encoder: Callable[[int, ConvolutionForm, nnx.Rngs], Encoder] = VisionEncoder,
+    precision: PrecisionName = "float32",
 ) -> tuple[nnx.GraphDef[ActorCritic], nnx.State]:
     """Draw a network and split it once into its static graph and its numbers.
 
@@ -225,8 +246,10 @@ def build(
         form: of the convolutions.
         initial_std, initial_throttle: see `ActorCritic`.
         encoder: makes the vision path from channels, form and random streams.
+        precision: see `ActorCritic`; an encoder has its own.
     """
     rngs = nnx.Rngs(params=key)
-    model = ActorCritic(encoder(channels, form, rngs) if channels else None, initial_std, initial_throttle, rngs)
+    vision = encoder(channels, form, rngs) if channels else None
+    model = ActorCritic(vision, initial_std, initial_throttle, rngs, precision)
     graph, params = nnx.split(model, (nnx.Param, Frozen))
     return graph, params

@@ -56,7 +56,7 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
         config: the request.
         backend: JAX backend, "cpu" or another.
         saved: settings of the run to go on from; they stand in for every flag that was not given.
-        devices: of that backend in this process.
+        devices: that share the karts of a new run unless the request says otherwise.
 
     Returns:
         The settings. InputError when the numbers do not fit together, or the backbone with the saved run.
@@ -71,7 +71,7 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
     given = {field: getattr(config, field) for field in fields if getattr(config, field) is not None}
     if saved is None:
         defaults = {field: getattr(machine, field) for field in (*fields[:4], "updates_per_chunk")}
-        shards = _pick(config.devices, 1 if backend == "cpu" else devices)
+        shards = _pick(config.devices, devices)
         ppo = PPOConfig(**{**defaults, **chosen, **given, "shards": shards})
     else:
         reprofiled = chosen if config.profile is not None else {}
@@ -88,6 +88,7 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
         checkpoint_freq=_pick(config.checkpoint_freq, saved and saved.checkpoint_freq, max(timesteps // 10, 1)),
         profile=profile,
         ppo=ppo,
+        precision=_pick(config.precision, saved and saved.precision, "float32"),
         backbone=backbone,
         backbone_trainable=_pick(config.backbone_trainable, saved and saved.backbone_trainable, 0),
     )

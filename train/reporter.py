@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import jax.numpy as jnp
 
+from train import hosts
 from train.checkpoint import Checkpoints
 from train.console import Screen, clock
 from train.log import Log
@@ -26,9 +27,9 @@ class Reporter:
     """Writes down the finished chunks of one run."""
 
     def __init__(self, run: "Run", screen: Screen, name: str = ""):
-        """Open the run's log and checkpoints; `name` stands before what is said of it on the screen."""
+        """Open the run's checkpoints and the first host its log; `name` stands before what the screen says of it."""
         self.run, self.screen, self.name = run, screen, name
-        self.log = Log(run.folder, run.steps)
+        self.log = Log(run.folder, run.steps) if hosts.first() else None
         self.checkpoints = Checkpoints(run.folder.checkpoints, run.steps)
         self.since = run.begun
         self.diverged = False  # losses or network are no longer finite numbers
@@ -56,13 +57,20 @@ class Reporter:
             steps = self.run.steps + settings.ppo.steps_per_update
             scalars = progress.take(one, steps)
             rows.append(scalars | {"train/fps": fps, "train/seconds": progress.elapsed})
-            self.log.write(steps, rows[-1])
-        self.log.flush()
+            if self.log is not None:
+                self.log.write(steps, rows[-1])
+        if self.log is not None:
+            self.log.flush()
         if unlapped and progress.first_lap_steps is not None and progress.first_lap_seconds is not None:
             took = clock(progress.first_lap_seconds)
             lap = f"{progress.best_lap:.3f} s"
             self.screen.say(f"{self.name}first clean lap after {took}, {progress.first_lap_steps:,} steps: {lap}")
         return rows
+
+    def close(self) -> None:
+        """Finish the log."""
+        if self.log is not None:
+            self.log.close()
 
 
 def farewell(run: "Run", stopped: bool) -> str:

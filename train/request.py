@@ -12,7 +12,8 @@ from types import NoneType
 from typing import Any
 
 from kart_jax.errors import InputError
-from train.config import TrainConfig, holds, named
+from train.config import TrainConfig
+from train.settings_file import holds, named
 
 LOCAL = ("runs_dir", "json")
 HINTS = {name: hint for name, hint in typing.get_type_hints(TrainConfig).items() if name not in LOCAL}

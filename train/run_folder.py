@@ -6,7 +6,8 @@ import itertools
 from pathlib import Path
 
 from kart_jax.errors import InputError
-from train.config import Settings, TrainConfig, load_settings
+from train.config import Settings, TrainConfig
+from train.settings_file import load_settings
 
 
 @dataclasses.dataclass(frozen=True)

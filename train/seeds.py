@@ -14,7 +14,7 @@ from rich.console import Console
 from tensorboardX import SummaryWriter
 
 from kart_jax.errors import InputError
-from train import loop, run_folder
+from train import hosts, loop, run_folder
 from train.config import TrainConfig
 from train.loop import RunResult
 from train.profiles import resolve
@@ -30,6 +30,8 @@ def train(config: TrainConfig, seeds: int) -> tuple[Path, list[RunResult]]:
     """
     if not 2 <= seeds <= MOST:
         raise InputError(f"--seeds is {seeds}; allowed are 1 to {MOST}")
+    if hosts.several():
+        raise InputError(f"--seeds is {seeds}, but seeds share one host; leave --coordinator out")
     if config.resume_from is not None:
         raise InputError(f"--seeds is {seeds}, but --resume-from goes on with one run; leave --seeds out")
     settings = resolve(config, "cpu")  # only for the first circuit and seed, which no machine changes

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kart_jax.env.batch import KARTS, reset_batch
 from kart_jax.env.core import KartEnv
-from train import networks, ppo, resnet, return_scale
+from train import hosts, networks, ppo, resnet, return_scale
 from train.config import Settings
 
 
@@ -53,10 +53,13 @@ def build_network(
     """
     channels = 0 if settings.telemetry_only else 3 * settings.frame_stack
     form = networks.convolution_form(jax.default_backend())
-    encoder = networks.VisionEncoder
+    encoder = partial(networks.VisionEncoder, precision=settings.precision)
     if settings.backbone == "resnet18":
         encoder = partial(resnet.ResNet18, trainable=settings.backbone_trainable, weights=weights)
-    return networks.build(key, channels, form, settings.ppo.initial_std, settings.ppo.initial_throttle, encoder)
+    ppo_config = settings.ppo
+    return networks.build(
+        key, channels, form, ppo_config.initial_std, ppo_config.initial_throttle, encoder, settings.precision
+    )
 
 
 def start(
@@ -94,10 +97,9 @@ def spread(state: TrainState, mesh: Mesh, seeds: int = 1) -> TrainState:
     places = jax.tree.map(
         partial(NamedSharding, mesh), layout(seeds), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec)
     )
-    return jax.device_put(state, places)
+    return hosts.placed(state, places)
 
 
 def replicate(env: KartEnv, mesh: Mesh) -> KartEnv:
     """Put an environment on every device of a mesh."""
-    placed: KartEnv = jax.device_put(env, NamedSharding(mesh, PartitionSpec()))
-    return placed
+    return hosts.placed(env, NamedSharding(mesh, PartitionSpec()))

@@ -21,6 +21,7 @@ kart train --track-name a.png b.png --timesteps 20000000 --vector-envs 2048 --sa
 kart train --resume-from circuit-1 --timesteps 2000000
 kart train --track-name spa.png --resume-from circuit-1 --profile aggressive
 kart train --seeds 4 --telemetry-only --save-name four
+kart train --coordinator first:1234 --hosts 2 --host 0    # and --host 1 on the second
 """
 
 
@@ -30,6 +31,13 @@ class CommandConfig(TrainConfig):
 
     seeds: int = 1
     """Seeds to train side by side in one program, from --seed on; each in a folder of its own, seed-N, in the run's."""
+    coordinator: str | None = None
+    """host:port of the first of several hosts that train one run, started alike on each of them; `auto` under Slurm,
+    Open MPI or Kubernetes. They see one --runs-dir."""
+    hosts: int | None = None
+    """How many hosts there are, with --coordinator host:port."""
+    host: int | None = None
+    """Which of them this is, from 0."""
 
 
 def run(words: Sequence[str]) -> int:
@@ -37,7 +45,9 @@ def run(words: Sequence[str]) -> int:
     command = parse(CommandConfig, "train", words, EXAMPLES)
     config = TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
     offer_devices(config.devices or 1)
-    from train import loop, seeds
+    from train import hosts, loop, seeds
+
+    hosts.join(command.coordinator, command.hosts, command.host)
 
     folder = None
     if command.seeds == 1:
@@ -51,12 +61,13 @@ def run(words: Sequence[str]) -> int:
         for one in results:
             if one.failure is not None:
                 print(f"kart: {one.failure}", file=sys.stderr)
-        if result.failure is None and not result.interrupted:
+        # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it afterwards.
+        if result.failure is None and not result.interrupted and not hosts.several():
             film = film_driver(result, config)
     finally:  # also when there is no film: the training is done and its figures are wanted
-        if config.json and folder is None:
+        if config.json and folder is None and hosts.first():
             emit_json({**summary(result), "film": film})
-        elif config.json:
+        elif config.json and folder is not None:
             emit_json({"folder": str(folder), "seeds": [summary(one) for one in results], "film": film})
     return 1 if result.failure is not None else 130 if result.interrupted else 0
 

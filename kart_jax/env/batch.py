@@ -20,15 +20,15 @@ KARTS = "karts"  # name of the mesh axis
 
 
 def kart_mesh(count: int | None = None) -> Mesh:
-    """A mesh for `reset_batch` and `step_batch` over the first `count` devices, default all of this process.
+    """A mesh for `reset_batch` and `step_batch` over the first `count` devices, default all, of whatever process.
 
     On a CPU there is one device unless `jax.config.update("jax_num_cpu_devices", cores)` comes before the first use
     of JAX. InputError when there are not so many.
     """
-    devices = jax.local_devices()
+    devices = jax.devices()
     count = len(devices) if count is None else count
     if not 1 <= count <= len(devices):
-        raise InputError(f"{count} devices are asked for; this process has {len(devices)}; ask for 1 to {len(devices)}")
+        raise InputError(f"{count} devices are asked for; there are {len(devices)}; ask for 1 to {len(devices)}")
     return jax.make_mesh((count,), (KARTS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 
 
