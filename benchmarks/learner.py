@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import typing
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -53,14 +54,17 @@ def add_flags(parser: report.Flags) -> None:
 
 def requests(arguments: argparse.Namespace) -> list[TrainConfig]:
     """The runs that the flags of `add_flags` ask for."""
-    given = dict(map(assignment, arguments.set))
     return [
-        dataclasses.replace(
-            TrainConfig(track_name=(arguments.track,), vector_envs=karts, frame_stack=frame_stack), **given
-        )
+        request(arguments.track, karts, frame_stack, arguments.set)
         for karts in arguments.karts or [None]
         for frame_stack in arguments.frame_stack or [None]
     ]
+
+
+def request(track: str, karts: int | None, frame_stack: int | None, fields: Sequence[str]) -> TrainConfig:
+    """One run; None = as `kart train` chooses, `fields` as `--set` has them."""
+    given = dict(map(assignment, fields))
+    return dataclasses.replace(TrainConfig(track_name=(track,), vector_envs=karts, frame_stack=frame_stack), **given)
 
 
 def assignment(words: str) -> tuple[str, Any]:

@@ -4,10 +4,10 @@
     python benchmarks/ppo_throughput.py --karts 1024 4096 --frame-stack 1 4 --set rollout_steps=64 minibatch_size=8192
 
 "whole update" is the compiled chunk of `kart train`, waited for. Every other line is a program of its own with the
-same sizes, compiled alone and timed side by side with it (`update_parts.py`); what the compiler does better or worse in
-one piece than in parts is in the lines called "other". An update takes all its epochs here, however far the policy moves. "bare network"
-is the network alone doing as many forward and backward passes. Logging happens on the host while the device works on
-the next update; "with logging" is the loop of `kart train` without its checkpoints.
+same sizes, compiled alone and timed side by side with it (`update_parts.py`); what the compiler does better or worse
+in one piece than in parts is in the lines called "other". An update takes all its epochs here, however far the policy
+moves. "bare network" is the network alone doing as many forward and backward passes. Logging happens on the host while
+the device works on the next update; "with logging" is the loop of `kart train` without its checkpoints.
 """
 
 import argparse
@@ -70,13 +70,14 @@ def parts(run: Learner, arguments: argparse.Namespace) -> Iterator[Row]:
     calls = {
         "physics": update_parts.stepping(blind, world.physics),
         "blind": update_parts.stepping(blind, world.whole),
-        "all": update_parts.stepping(run, world.whole),
+        **({"all": update_parts.stepping(run, world.whole)} if run.env.config.vision else {}),
         "forward": update_parts.forward(run),
         "backward": update_parts.backward(run),
         "roll-out": update_parts.roll_out(run),
         "update": update_parts.update(run),
     }
     took = timing.side_by_side(calls, jax.block_until_ready, arguments.repeats, arguments.seconds)
+    took.setdefault("all", took["blind"])  # telemetry only
     whole = timing.scaled(took["update"], 1.0 / run.settings.ppo.updates_per_chunk)
     peak = machine.peak_memory()
     bare = timing.total(took["forward"], took["backward"])
