@@ -45,6 +45,13 @@ def interpreter(folder: Path) -> Path:
     return python
 
 
+def reason(complaint: str) -> str:
+    """The line of what pip wrote that tells most: its last error, before it the one of a program that it started."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+    told = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
+    return ([line for line in told if "subprocess-exited" not in line] or told or lines or ["no reason given"])[-1]
+
+
 def install(python: Path, packages: Sequence[str]) -> str | None:
     """Install packages unless this was done before; returns why it cannot be done, or None."""
     group = hashlib.sha256("\n".join(packages).encode()).hexdigest()[:16]
@@ -54,9 +61,7 @@ def install(python: Path, packages: Sequence[str]) -> str | None:
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        reasons = [line for line in lines if line.lower().startswith("error")] or lines or ["no reason given"]
-        return reasons[-1].strip()
+        return reason(done.stderr)
     mark.parent.mkdir(exist_ok=True)
     mark.write_text("\n".join(packages) + "\n")
     return None
