@@ -27,6 +27,7 @@ LARGEST = 1e38  # of any number that is a float32 on the device
 MOST = 10**9  # of anything that is counted in 32 bits on the device
 ProfileName = Literal["conservative", "aggressive"]
 BackboneName = Literal["nature", "resnet18"]
+UNIONS = (UnionType, typing.Union)  # the second is what `Literal[...] | None` is
 BACKBONE_STAGES: dict[BackboneName, int] = {"nature": 0, "resnet18": 4}  # that may be frozen or trained, each
 
 
@@ -243,7 +244,7 @@ def holds(hint: Any, value: object) -> bool:
     kind, inside = typing.get_origin(hint) or hint, typing.get_args(hint)
     if kind is Literal:
         return isinstance(value, str) and value in inside
-    if kind is UnionType:
+    if kind in UNIONS:
         return any(holds(one, value) for one in inside)
     if kind is tuple:
         return isinstance(value, list) and all(holds(inside[0], one) for one in value)
@@ -259,7 +260,7 @@ def named(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return f"one of {', '.join(typing.get_args(hint))}"
     words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a string", NoneType: "null"}
-    if typing.get_origin(hint) is UnionType:
+    if typing.get_origin(hint) in UNIONS:
         return " or ".join(map(named, typing.get_args(hint)))
     return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
 
