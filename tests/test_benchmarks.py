@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # a script's 
 import learner
 import machine
 import ppo_throughput
+import render
 import report
 import throwaway
 import timing
@@ -156,7 +157,16 @@ def test_a_peer_that_cannot_be_installed_is_left_out_with_the_reason():
     )
 
 
-def test_physics_of_two_karts_has_a_rate(tmp_path):
+def test_one_small_picture_has_a_rate(capsys):
+    words = ["--size", "8x16", "--karts", "2", "--seconds", "0", "--json"]
+    report.run(render.BENCHMARK, render.flags(), words)
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["size"], row["karts"]) == ("8x16", 2) and len(row["frames_per_second"]["repeats"]) == 5
+    assert row["pixels_per_second"]["low"] == pytest.approx(128 * row["frames_per_second"]["low"])
+
+
+@pytest.mark.slow
+def test_physics_of_two_karts_has_a_rate():
     """The script itself, in a process of its own as a user runs it."""
     line = script("env_throughput", "--karts", "2", "--devices", "1", "--parts", "physics", "--seconds", "0", "--json")
     (row,) = line["rows"]
@@ -215,7 +225,7 @@ def test_kart_bench_runs_all_and_tells_where_the_time_goes(scripts, tmp_path, ca
     shown, said = capfd.readouterr()
     tables = [line.removeprefix("table of ") for line in shown.splitlines() if line.startswith("table of")]
     assert tables == [name for name in bench.SCRIPTS if name != "peers"]
-    assert "inference           2.0  25.0 %" in shown and "kart bench --peers" in shown
+    assert "inference          2.0  25.0 %" in shown and "kart bench --peers" in shown
     assert said == "kart: the benchmark render failed\n"
     names = [json.loads(line)["benchmark"] for line in out.read_text().splitlines()]
     assert names == [name for name in bench.SCRIPTS if name not in ("peers", "render")]
