@@ -66,8 +66,8 @@ format: $(STAMP) ## let ruff rewrite the sources
 types: $(STAMP) ## pyright
 	@$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: $(STAMP) ## environment throughput on this machine; flags in ARGS="..."
-	@$(BIN)/python benchmarks/env_throughput.py $(ARGS)
+bench: $(STAMP) ## how fast this machine is, and where the time goes; flags in ARGS="..."
+	@$(BIN)/kart bench $(ARGS)
 
 lock: $(STAMP) ## resolve requirements.lock anew: one file for every Python version and every extra
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --upgrade \

@@ -7,14 +7,14 @@ All karts drive at once in one batch per group of circuits of similar length. Ru
 """
 
 import argparse
-import json
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+import report
 from flax import struct
 
 from kart_jax import geometry
@@ -137,39 +137,56 @@ def measure(sources: list[str], classes: list[str], line: str, laps: int) -> lis
     return rows
 
 
-def show(rows: list[dict]) -> None:
-    """Print the rows as a markdown table."""
-    print("| circuit | class | lap s | sectors s | profile s | real s | to real | off line m | past edge m | clean |")
-    print("|---|---|---|---|---|---|---|---|---|---|")
-    for row in rows:
-        sectors = " ".join(f"{t:.2f}" for t in row["sectors"]) if row["sectors"] else "–"
-        lap = f"{row['lap']:.3f}" if row["lap"] else "–"
-        real = f"{row['real']:.3f}" if row["real"] else ""
-        ratio = f"{100 * (row['lap'] / row['real'] - 1):+.1f} %" if row["real"] and row["lap"] else ""
-        cells = [row["track"], row["class"], lap, sectors, f"{row['ideal']:.2f}", real, ratio]
-        cells += [f"{row['deviation']:.2f}", f"{row['beyond']:.2f}", "yes" if row["clean"] else "NO"]
-        print(f"| {' | '.join(cells)} |")
+def decimals(name: str, form: str) -> Callable[[dict], str]:
+    """A number of a row, or a dash."""
+    return lambda row: "-" if row[name] is None else form.format(row[name])
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def sectors(row: dict) -> str:
+    """Times of the three sectors."""
+    return " ".join(f"{t:.2f}" for t in row["sectors"]) if row["sectors"] else "-"
+
+
+def ratio(row: dict) -> str:
+    """How far the lap is from the real one."""
+    return f"{100 * (row['lap'] / row['real'] - 1):+.1f} %" if row["real"] and row["lap"] else ""
+
+
+COLUMNS = (
+    report.text("circuit", "track", 14),
+    report.text("class", "class", 13),
+    report.Column("lap s", decimals("lap", "{:.3f}"), 7),
+    report.Column("sectors s", sectors, 17),
+    report.Column("profile s", decimals("ideal", "{:.2f}"), 9),
+    report.Column("real s", decimals("real", "{:.3f}"), 7),
+    report.Column("to real", ratio, 7),
+    report.Column("off line m", decimals("deviation", "{:.2f}"), 10),
+    report.Column("past edge m", decimals("beyond", "{:.2f}"), 11),
+    report.Column("clean", lambda row: "yes" if row["clean"] else "NO", 5),
+)
+
+
+def flags() -> report.Flags:
+    """The command line."""
+    parser = report.flags(__doc__)
     parser.add_argument("tracks", nargs="*", help="names, pictures or centre-line CSV files; default the shipped ones")
     parser.add_argument("--kart", nargs="+", default=list(CLASSES), choices=CLASSES, help="classes")
     parser.add_argument("--line", default="optimal", choices=scripted.LINES, help="racing line or the given line")
-    parser.add_argument("--laps", type=int, default=2, help="the last of them is reported")
-    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    flags = parser.parse_args()
-    begin = time.perf_counter()
-    sources = flags.tracks or names()
+    parser.add_argument("--laps", type=report.at_least(1), default=2, help="the last of them is reported")
+    return parser
+
+
+def measure_all(arguments: argparse.Namespace) -> Iterator[dict]:
+    """The rows of every circuit that is asked for."""
+    sources = arguments.tracks or (["beginner_track"] if arguments.quick else names())
     lengths = {source: float(load(source).length[0]) for source in sources}
     groups = [[s for s in sources if (lengths[s] > LONG) == far] for far in (False, True)]
-    rows = [row for group in groups if group for row in measure(group, flags.kart, flags.line, flags.laps)]
-    if flags.json:
-        print(json.dumps({"rows": rows, "seconds": round(time.perf_counter() - begin, 1)}, indent=1))
-    else:
-        show(rows)
+    for group in groups:
+        if group:
+            yield from measure(group, arguments.kart, arguments.line, arguments.laps)
 
+
+BENCHMARK = report.Benchmark("lap_times", COLUMNS, measure_all, report.Plot("track", "lap", "s, lap", ("class",)))
 
 if __name__ == "__main__":
-    main()
+    report.run(BENCHMARK, flags())

@@ -6,9 +6,12 @@ Every check drives the real `step` (float64, 5 ms unless said) or the very funct
 those of the acceptance table; tests/test_physics_table.py asserts the same checks.
 """
 
-from collections.abc import Callable
+import argparse
+import dataclasses
+from collections.abc import Callable, Iterator
 
 import jax
+import report
 from physics_checks import circles, invariants, loads, numerics, straights
 from physics_checks.check import Check
 
@@ -27,16 +30,25 @@ SECTIONS: tuple[Callable[[], list[Check]], ...] = (
     numerics.standstill,
     numerics.walking_pace,
 )
+QUICK = (loads.statics, invariants.invariants)
+COLUMNS = (
+    report.number("row", "row", "{}"),
+    report.text("check", "what", 60),
+    report.number("measured", "value", "{:.5g}"),
+    report.Column("allowed", lambda row: f"{row['low']:.5g} … {row['high']:.5g}", 17),
+    report.Column("", lambda row: "ok" if row["passed"] else "FAIL", 4),
+)
 
 
-def main() -> None:
-    """Print the table."""
-    rows = sorted((check for section in SECTIONS for check in section()), key=lambda check: check.row)
-    print("| row | check | measured | allowed | |\n|---|---|---|---|---|")
-    for c in rows:
-        print(f"| {c.row} | {c.what} | {c.value:.5g} | {c.low:.5g} … {c.high:.5g} | {'ok' if c.passed else 'FAIL'} |")
+def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
+    """All checks, in the order of their rows."""
+    jax.config.update("jax_enable_x64", True)
+    sections = QUICK if arguments.quick else SECTIONS
+    for check in sorted((check for section in sections for check in section()), key=lambda check: check.row):
+        yield dataclasses.asdict(check) | {"passed": bool(check.passed)}
 
+
+BENCHMARK = report.Benchmark("physics_table", COLUMNS, measure)
 
 if __name__ == "__main__":
-    jax.config.update("jax_enable_x64", True)
-    main()
+    report.run(BENCHMARK, report.flags(__doc__))

@@ -126,7 +126,10 @@ def test_the_check_itself_tells_right_from_wrong(source: str, module: str, wrong
     [
         ("import kart_jax", ("gymnasium", "modal", "matplotlib", "tyro", "orbax", "imageio", "tensorboardX", "train")),
         ("import kart_jax.cli", ("jax", "flax", "matplotlib", "modal", "gymnasium", "scipy", "train")),
-        ("import train.loop, train.attempt, train.volume, kart_jax.cli.modal", ("modal", "matplotlib", "gymnasium")),
+        (
+            "import train.loop, train.attempt, train.volume, kart_jax.cli.modal",
+            ("modal", "matplotlib", "gymnasium", "PIL", "contourpy", "tensorboardX"),
+        ),
         ("import kart_jax.env.config, train.config", ("modal", "matplotlib", "gymnasium", "orbax", "tensorboardX")),
     ],
 )

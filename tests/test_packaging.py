@@ -99,6 +99,9 @@ def test_the_wheel_holds_the_code_the_tracks_and_nothing_else(wheel):
     shipped = {f"kart_jax/_tracks/{p.name}" for p in (ROOT / "tracks").iterdir() if not p.name.startswith(".")}
     assert "kart_jax/_tracks/checkpoints.json" in shipped and shipped <= names
     assert {"kart_jax/cli/__init__.py", "train/loop.py"} <= names
+    shown = subprocess.run(["git", "ls-files", "benchmarks"], cwd=ROOT, capture_output=True, text=True, check=False)
+    scripts = {f"kart_jax/_{name}" for name in shown.stdout.split()} or {"kart_jax/_benchmarks/report.py"}
+    assert scripts <= names and not any("__pycache__" in name for name in names)
 
 
 TINY = (

@@ -4,8 +4,6 @@ import csv
 import math
 from pathlib import Path
 
-from tensorboardX import SummaryWriter
-
 from kart_jax.files import replacing
 from train.run_folder import RunFolder
 
@@ -27,6 +25,8 @@ class Log:
 
     def __init__(self, folder: RunFolder, steps: int):
         """Open for a run that stands at `steps` environment steps; later entries of an earlier session are dropped."""
+        from tensorboardX import SummaryWriter
+
         drop_rows_after(folder.metrics, steps)
         self._events = SummaryWriter(str(folder.tensorboard), purge_step=steps + 1 if steps else None)
         self._table = folder.metrics.open("a", newline="")

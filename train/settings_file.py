@@ -12,13 +12,15 @@ from typing import Any, Literal
 from kart_jax.errors import InputError
 from train.config import PPOConfig, Settings
 
+UNIONS = (UnionType, typing.Union)  # the second is what `Literal[...] | None` is
+
 
 def holds(hint: Any, value: object) -> bool:
     """Whether a JSON value may stand in a field of this type."""
     kind, inside = typing.get_origin(hint) or hint, typing.get_args(hint)
     if kind is Literal:
         return isinstance(value, str) and value in inside
-    if kind is UnionType:
+    if kind in UNIONS:
         return any(holds(one, value) for one in inside)
     if kind is tuple:
         return isinstance(value, list) and all(holds(inside[0], one) for one in value)
@@ -34,7 +36,7 @@ def named(hint: Any) -> str:
     if typing.get_origin(hint) is Literal:
         return f"one of {', '.join(typing.get_args(hint))}"
     words = {int: "a whole number", float: "a finite number", bool: "true or false", str: "a string", NoneType: "null"}
-    if typing.get_origin(hint) is UnionType:
+    if typing.get_origin(hint) in UNIONS:
         return " or ".join(map(named, typing.get_args(hint)))
     return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
 

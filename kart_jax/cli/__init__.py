@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("track sync", "track:run_sync", "upload tracks to Modal, for training there"),
     ("telemetry plot", "telemetry:run_plot", "draw a lap: map, speed, controls, g-g diagram, splits"),
     ("telemetry laps", "telemetry:run_laps", "lap and sector times of a telemetry file"),
+    ("bench", "bench:run", "how fast this machine is, and where the time goes"),
     ("modal pull", "modal:run_pull", "bring a run that was trained on Modal home"),
 )
 

@@ -10,16 +10,18 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
 from kart_jax.files import locked, replacing
 from kart_jax.track import checkpoints
 from kart_jax.track.line import Line, resample
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MARGIN = 12.0  # m of white around the track
 GATE_STEP = 50.0  # m between gates, about
@@ -29,7 +31,7 @@ BAND = 256  # rows painted at once
 MOST_PIXELS = 40_000_000  # as many as `image.read` takes
 
 
-def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple[Image.Image, dict[str, Any]]:
+def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple["Image.Image", dict[str, Any]]:
     """Paint a circuit, black on white with smooth edges, north up.
 
     Args:
@@ -43,6 +45,8 @@ def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple[Ima
     Raises:
         InputError: the picture would be too large.
     """
+    from PIL import Image
+
     reach = MARGIN + float(max(line.half_left.max(), line.half_right.max()))
     low = np.array([line.x.min(), line.y.min()]) - reach
     size = np.array([line.x.max(), line.y.max()]) + reach - low
@@ -102,7 +106,7 @@ def save_many(
     return _place(pictures, drawn, folder, replace)
 
 
-def _png(image: Image.Image) -> bytes:
+def _png(image: "Image.Image") -> bytes:
     """The picture as the content of a PNG file; about 10 kB for a kart circuit."""
     file = io.BytesIO()
     image.save(file, format="PNG", optimize=True)

@@ -7,12 +7,15 @@ between two pixels. `trace.trace` turns the result into a centre line.
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image
 from scipy import ndimage
 
 from kart_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MOST_PIXELS = 40_000_000  # Spa is 2.3 x 1.4 km: 13 million at 0.5 m per pixel
@@ -30,6 +33,8 @@ def read(path: Path) -> np.ndarray:
     Raises:
         InputError: the file is not a PNG, is damaged, too large or too small.
     """
+    from PIL import Image
+
     try:
         with path.open("rb") as file:
             _check_header(file.read(24), path)
@@ -57,7 +62,7 @@ def _check_header(header: bytes, path: Path) -> None:
         raise InputError(f"{path}: the picture is {width} x {height} pixels; draw at least {LEAST_SIDE} a side")
 
 
-def _brightness(picture: Image.Image) -> np.ndarray:
+def _brightness(picture: "Image.Image") -> np.ndarray:
     """Brightness (H, W) float32 from 0 to 1 of a picture laid on white."""
     if picture.mode.startswith("I"):  # 16-bit greys
         return np.asarray(picture, np.float32) / 65535.0

@@ -11,7 +11,6 @@ length c, and leaves straights and circles alone.
 """
 
 import numpy as np
-from contourpy import contour_generator
 from scipy import ndimage
 from scipy.spatial import KDTree
 
@@ -68,6 +67,8 @@ def _middle_curve(track: np.ndarray, infield: np.ndarray) -> tuple[np.ndarray, f
 
     Also how far from it an edge can be, px.
     """
+    from contourpy import contour_generator
+
     beside = track.copy()  # the track and the white next to it: all that matters for distances
     beside[1:] |= track[:-1]
     beside[:-1] |= track[1:]
