@@ -148,7 +148,7 @@ def with_logging(run: Learner, repeats: int) -> tuple[Spread, Spread]:
                 logs.append(ended - told)
                 whole.append(ended - began)
             chunks.finish()
-            reporters[0].log.close()
+            reporters[0].close()
     run.state = chunks.state
     return timing.spread(logs[1:]), timing.spread(whole[1:])
 
