@@ -106,6 +106,19 @@ def test_the_steering_bar_points_where_the_wheel_is_turned(oval, circle_log):
     assert sides[1] < 197.5 < sides[0]
 
 
+def test_a_long_title_and_the_word_off_track_stay_on_their_panel(oval, circle_log):
+    values = circle_log.values.copy()
+    values[:, circle_log.names.index("on_track")] = 0.0
+    log = dataclasses.replace(circle_log, values=values)
+    shown = Dashboard(log, oval, 0, 360, 640, "a driver with a very long name").draw(
+        np.zeros((360, 640, 3), np.uint8), 10
+    )
+    ink = shown[10:90, :300].max(axis=-1) > 60
+    assert ink.any(axis=0)[18:165].any() and not ink[:, 165:].any()  # the panel ends at 330 / 2
+    red = (shown[10:90, :300, 0].astype(int) - shown[10:90, :300, 1]) > 80
+    assert red.sum() > 20
+
+
 def test_a_film_of_a_log_shows_the_kart_move(tmp_path, oval, circle_log):
     values = circle_log.values[:10].copy()
     for name, column in (("x", np.linspace(0, 50, 10)), ("y", 0.0), ("heading", 0.0)):

@@ -15,6 +15,15 @@ TRACE_SECONDS = 8.0  # shown in the strip of traces
 TRAIL_SECONDS = 6.0  # shown on the map
 
 
+def _fitting(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: float) -> str:
+    """The line, cut short where it is wider than `width` pixels."""
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(line + "…") > width:
+        line = line[:-1]
+    return line.rstrip() + "…"
+
+
 class Dashboard:
     """Lays the telemetry of one log over frames of one size."""
 
@@ -63,14 +72,15 @@ class Dashboard:
         pen.rounded_rectangle([px(20), px(20), px(330), px(180)], px(10), fill=PANEL)
         started = np.isfinite(value["lap_time"])
         head = f"LAP {int(value['lap']) + 1}" if started else "OUT LAP"
-        pen.text((px(36), px(28)), f"{head}   {self.title}", font=self.small, fill=FAINT)
+        line = _fitting(f"{head}   {self.title}", self.small, px(318) - px(36))
+        pen.text((px(36), px(28)), line, font=self.small, fill=FAINT)
         pen.text((px(36), px(52)), clock(value["lap_time"])[: -2 if started else None], font=self.big, fill=INK)
         for k, (label, name) in enumerate((("LAST", "last_lap"), ("BEST", "best_lap"))):
             x = px(36 + 140 * k)
             pen.text((x, px(118)), label, font=self.small, fill=FAINT)
             pen.text((x, px(138)), clock(value[name]), font=self.medium, fill=INK)
         if not value["on_track"]:
-            pen.text((px(236), px(28)), "OFF TRACK", font=self.small, fill=RED, anchor=None)
+            pen.text((px(318), px(84)), "OFF TRACK", font=self.small, fill=RED, anchor="ra")
 
     def _draw_map(self, cover: Image.Image, pen: ImageDraw.ImageDraw, row: int) -> None:
         """Top right: the circuit with the kart and its last metres."""
