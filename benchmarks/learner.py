@@ -15,8 +15,9 @@ from kart_jax.env.core import KartEnv
 from kart_jax.errors import InputError
 from train import loop
 from train import state as train_state
-from train.config import LARGEST, Settings, TrainConfig, holds, named
+from train.config import LARGEST, Settings, TrainConfig
 from train.profiles import resolve
+from train.settings_file import holds, named
 from train.state import TrainState
 from train.update import Graph
 

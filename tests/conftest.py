@@ -18,6 +18,7 @@ CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
+jax.devices()  # made now, so that no test that runs a command can ask for another number first
 
 
 @pytest.fixture(scope="session")

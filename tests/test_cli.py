@@ -76,7 +76,8 @@ def test_flags_keep_their_names(words, flags, capsys):
     [
         (
             "drvie",
-            "the command is drvie; allowed are train, eval, play, drive, track, telemetry, modal; did you mean drive?",
+            "the command is drvie; allowed are train, eval, play, drive, track, telemetry, bench, modal; did you mean "
+            "drive?",
         ),
         ("--foo", "the flag is --foo"),
         (

@@ -53,7 +53,7 @@ def test_a_split_batch_drives_as_a_whole_one(env, mesh):
 
 
 def test_more_devices_than_there_are_are_refused():
-    with pytest.raises(kart_jax.InputError, match="9 devices are asked for; this process has 8"):
+    with pytest.raises(kart_jax.InputError, match="9 devices are asked for; there are 8"):
         kart_mesh(9)
 
 
