@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from conftest import oval_line
 
+from kart_jax import cli
 from kart_jax.cli.evaluate import result_table
 from kart_jax.cli.search import sentence
 from kart_jax.drivers import path, profile
@@ -152,6 +153,14 @@ def test_the_table_shows_the_gaps_only_after_a_search():
     assert lines[2].split()[2:7] == ["21.000", "+1.000", "s", "+5.0", "%"]
     assert "gap" not in result_table([dataclasses.replace(row, gap=None) for row in rows], search=False)
     assert sentence(MINIMUM).startswith("minimum lap time 20.000, the best of 1980 simulated laps; scripted")
+
+
+@pytest.mark.parametrize("command", ["eval", "drive"])
+def test_the_help_names_the_right_numbers(command, capsys):
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"generations of {fastest.GENERATION}; default {fastest.SEARCH_LAPS}" in text
 
 
 def test_what_cannot_be_searched_is_refused(oval):
