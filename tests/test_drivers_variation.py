@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kart_jax.drivers import path, profile, variation
+from kart_jax.drivers import evolution, path, profile, variation
+from kart_jax.drivers.evolution import Search
 from kart_jax.drivers.path import Corridor
 from kart_jax.drivers.profile import Limits
 from kart_jax.drivers.types import Handling, Plan
-from kart_jax.drivers.variation import Variation
 
 NODES, KNOTS, STEP = 128, 16, 2.0  # a lap of 256 m
 USE, USE_BRAKE = 0.9, 0.8
@@ -58,15 +58,23 @@ def test_no_change_is_the_plan_itself(varied, plan):
 
 def test_the_line_moves_and_stays_in_its_lane(varied, plan):
     none = jnp.zeros(KNOTS)
-    moved = varied(Variation(none + 0.5, none, none))
+    moved = varied(variation.still(KNOTS).replace(offset=none + 0.5))
     np.testing.assert_allclose(moved.path.offset, 1.5, rtol=1e-6)
-    assert float(varied(Variation(none + 50.0, none, none)).path.offset.max()) == 3.0
+    assert float(varied(variation.still(KNOTS).replace(offset=none + 50.0)).path.offset.max()) == 3.0
+
+
+def test_a_broad_move_is_as_deep_as_its_number_and_four_times_as_wide():
+    # B(0) = 2/3, B(1/4) = 2/3 - 1/16 + 1/128, B(1) = 1/6, B(2) = 0, on steps of a quarter.
+    values = variation.broadened(jnp.zeros(32).at[0].set(1.0))
+    np.testing.assert_allclose(values[jnp.array([0, 1, 4, -4, 8])], [2 / 3, 0.6119792, 1 / 6, 1 / 6, 0.0], atol=1e-6)
+    # On fewer places than it is wide it reaches round the lap: the sum over places is BROAD all the same.
+    np.testing.assert_allclose(variation.broadened(jnp.ones(8)), 4.0, rtol=1e-6)
 
 
 def test_more_of_the_grip_makes_the_bend_faster_by_its_square_root(varied, plan):
     # In the bend v² = use a / k, so v grows with sqrt(use).
     none = jnp.zeros(KNOTS)
-    faster = varied(Variation(none, none + 0.1, none))
+    faster = varied(variation.still(KNOTS).replace(use=none + 0.1))
     middle = NODES // 8
     assert float(faster.speed[0, middle] / plan.speed[0, middle]) == pytest.approx(np.sqrt(1.0 / 0.9), rel=2e-3)
     assert float(faster.lap_time[0]) < float(plan.lap_time[0])
@@ -75,7 +83,34 @@ def test_more_of_the_grip_makes_the_bend_faster_by_its_square_root(varied, plan)
 def test_more_of_the_brakes_brakes_later(varied, plan):
     # Before the bend a = -use_brake 8 / 2: the last nodes of the lap lie in the braking zone.
     none = jnp.zeros(KNOTS)
-    later = varied(Variation(none, none, none + 0.1))
+    later = varied(variation.still(KNOTS).replace(use_brake=none + 0.1))
     squares = [np.diff(np.asarray(p.speed[0, -6:]) ** 2) / (2 * STEP) for p in (plan, later)]
     np.testing.assert_allclose(squares[0], -USE_BRAKE * 4.0, rtol=2e-2)
     np.testing.assert_allclose(squares[1], -(USE_BRAKE + 0.1) * 4.0, rtol=2e-2)
+
+
+def test_a_search_on_a_ring_finds_the_inside_line(plan):
+    # At the constant limit of a = 16 m/s² a ring of radius r takes 2 pi r / sqrt(a r) = 2 pi sqrt(r / a), least on the
+    # inside: r = 25 m - 3 m. What acceleration and brakes gain on a line that weaves is less than that. The search
+    # begins in the middle.
+    nodes, knots, radius, grip = 64, 16, 25.0, 16.0
+    room = jnp.full(nodes, 3.0)
+    lane = Corridor(jnp.full(nodes, 1 / radius), -room, room, jnp.asarray(2 * np.pi * radius / nodes))
+
+    def times(offsets):
+        """Seconds (K,) at each place with the offsets (2, K) of a candidate."""
+        wanted = variation.spline(offsets[0] + variation.broadened(offsets[1]), nodes)
+        way = path.build(jnp.clip(wanted, lane.low, lane.high), lane)
+        speed = profile.speeds(way, lane.step, plan.limits)
+        return (way.stretch * lane.step / speed).reshape(knots, -1).sum(axis=1)
+
+    def generation(search, key):
+        steps = evolution.draw(key, search, pairs=16)
+        each = jax.vmap(times)(evolution.candidates(search, steps))
+        felt = sum(jnp.roll(each, -k, axis=1) for k in range(-3, 6))
+        return evolution.update(search, steps, felt), each[0].sum()
+
+    start = Search(jnp.zeros((2, knots)), jnp.full((2, knots), 0.25))
+    _, laps = jax.lax.scan(generation, start, jax.random.split(jax.random.key(0), 40))
+    assert float(laps[0]) == pytest.approx(2 * np.pi * np.sqrt(25.0 / grip), rel=1e-3)
+    assert float(laps[-1]) == pytest.approx(2 * np.pi * np.sqrt(22.0 / grip), rel=5e-3)

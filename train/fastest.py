@@ -30,8 +30,9 @@ from train.flying_lap import Course, Splits
 
 PAIRS = 16  # mirrored pairs of candidates in a generation
 GENERATION = 2 * PAIRS + 1  # laps, with that of the mean
-SPREADS = (0.25, 0.03, 0.05)  # at the start: m of offset, part of the lateral limit, part of the braking limit
-SEARCH_LAPS = 60 * GENERATION  # simulated by default
+# At the start, of `Variation`: m of offset, m of shift, part of the lateral limit, part of the braking limit.
+SPREADS = (0.25, 0.08, 0.03, 0.05)
+SEARCH_LAPS = 40 * GENERATION  # simulated by default
 MOST_LAPS = 1_000_000
 # The code that a result depends on, beside that of the tracks, which the cache knows itself.
 SOURCES = ("kart_jax/geometry.py", "kart_jax/physics", "kart_jax/race", "kart_jax/drivers", "train/flying_lap.py")
@@ -120,7 +121,7 @@ def search(course: Course, generations: int, seed: int, report: Report | None = 
     """Evolve plans for a course.
 
     Returns:
-        numbers (3, K), those of the fastest clean lap; history (generations,) s, the best clean lap so far.
+        numbers (4, K), those of the fastest clean lap; history (generations,) s, the best clean lap so far.
     """
     devices = max(d for d in range(1, jax.local_device_count() + 1) if PAIRS % d == 0)
     mesh = kart_mesh(devices)
@@ -148,7 +149,7 @@ def generation(
 
     Returns:
         The next search, the speed () m/s at which its laps roll off: where the mean's lap ended, and of the fastest
-        clean lap the time () s, inf where there is none, and the numbers (3, K).
+        clean lap the time () s, inf where there is none, and the numbers (4, K).
     """
     steps = evolution.draw(key, state, PAIRS)
     numbers = evolution.candidates(state, steps)
@@ -159,7 +160,7 @@ def generation(
 
 
 def fly_all(course: Course, speed: chex.Array, numbers: chex.Array, mesh: Mesh) -> Splits:
-    """`flying_lap.fly` of candidates (N, 3, K), split over the devices of the mesh; fields (N, ...)."""
+    """`flying_lap.fly` of candidates (N, 4, K), split over the devices of the mesh; fields (N, ...)."""
     count = numbers.shape[0]
     filled = jnp.concatenate([numbers, jnp.repeat(numbers[:1], -count % mesh.size, axis=0)])
     split, shared = PartitionSpec(KARTS), PartitionSpec()

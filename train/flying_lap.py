@@ -110,8 +110,8 @@ def start_speed(course: Course) -> chex.Array:
 
 
 def varied(course: Course, numbers: chex.Array) -> Plan:
-    """The plan with its line, grip and braking changed by numbers (3, K), see `Variation`."""
-    change = Variation(numbers[0], numbers[1], numbers[2])
+    """The plan with its line, grip and braking changed by numbers (4, K), see `Variation`."""
+    change = Variation(*numbers)
     return variation.vary(course.plan, course.lane, scripted.USE, scripted.USE_BRAKE, change)
 
 
@@ -129,7 +129,7 @@ def _advance(course: Course, plan: Plan, race: RaceState) -> tuple[RaceState, ch
 
 
 def fly(course: Course, speed: chex.Array, numbers: chex.Array) -> Splits:
-    """Drive a flying lap that rolls off at `speed` () m/s with the plan that numbers (3, K) make."""
+    """Drive a flying lap that rolls off at `speed` () m/s with the plan that numbers (4, K) make."""
     plan, track = varied(course, numbers), jnp.int32(0)
     offset, angle = (path.along(v, course.tracks, track, course.start) for v in (plan.path.offset, plan.path.angle))
     race = place(course.tracks, track, course.start[None], offset[None], angle[None], speed[None], course.kart)

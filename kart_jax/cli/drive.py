@@ -42,7 +42,7 @@ class DriveConfig:
     line: Literal["optimal", "given"] = "optimal"
     """optimal = least curvature within the track's width; given = the track's centre line."""
     search_laps: int | None = None
-    """Laps to simulate in that search, in whole generations of 33; default 1980."""
+    """Laps to simulate in that search, in whole generations of 33; default 1320."""
     laps: int = 3
     """Complete laps, 1 to 1000; the first one starts from standstill."""
     telemetry: str | None = None

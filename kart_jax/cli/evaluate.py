@@ -46,7 +46,7 @@ class EvalConfig:
     """Search the minimum lap time of each track through the simulator, and tell the gaps to it; minutes the first
     time, then it is remembered."""
     search_laps: int | None = None
-    """Laps to simulate in that search, in whole generations of 33; default 1980. Implies --fastest."""
+    """Laps to simulate in that search, in whole generations of 33; default 1320. Implies --fastest."""
     runs_dir: str = "runs"
     """Folder of the runs."""
     json: bool = False

@@ -5,7 +5,9 @@ and curvature of the line stay continuous and each number acts on two steps to e
 
     x(s) = sum_j c_j B(s K / L - j),   B(u) = 2/3 - u² + |u|³/2 for |u| < 1, (2 - |u|)³/6 for 1 <= |u| < 2, else 0
 
-(de Boor 1978, "A practical guide to splines"). All numbers zero is the plan itself.
+(de Boor 1978, "A practical guide to splines"). The line has a second set of numbers whose B is `BROAD` times as
+wide: a long bend is driven further in or out as a whole, which its narrow numbers could only do one dent after the
+other, each slower than the line before. All numbers zero is the plan itself.
 """
 
 import chex
@@ -16,6 +18,7 @@ from kart_jax.drivers import path, profile
 from kart_jax.drivers.path import Corridor
 from kart_jax.drivers.types import Plan
 
+BROAD = 4  # width of the broad moves of the line, in steps between places
 LEAST_USE, MOST_USE = 0.7, 1.3  # parts of the measured limits outside of which no plan is tried
 
 
@@ -24,13 +27,14 @@ class Variation:
     """Coefficients of the splines, at the places j L / K, j = 0 .. K - 1."""
 
     offset: chex.Array  # (K,) m, added to the line, positive = left
+    shift: chex.Array  # (K,) m, the same, broadly
     use: chex.Array  # (K,) added to the part of the lateral limit that the speeds count on
     use_brake: chex.Array  # (K,) added to the part of the braking limit
 
 
 def still(knots: int) -> Variation:
     """The variation of `knots` places that changes nothing."""
-    return Variation(jnp.zeros(knots), jnp.zeros(knots), jnp.zeros(knots))
+    return Variation(*jnp.zeros((4, knots)))
 
 
 def spline(coefficients: chex.Array, nodes: int) -> chex.Array:
@@ -43,6 +47,14 @@ def spline(coefficients: chex.Array, nodes: int) -> chex.Array:
     return sum(w * coefficients[jnp.mod(first + k - 1, knots)] for k, w in enumerate(weights))  # type: ignore[return-value]
 
 
+def broadened(coefficients: chex.Array) -> chex.Array:
+    """Coefficients (K,) of `spline` for broad moves of (K,) m: sum_j c_j B((i - j) / BROAD), round the lap."""
+    u = jnp.abs(jnp.arange(1 - 2 * BROAD, 2 * BROAD)) / BROAD
+    weights = jnp.where(u < 1, 2 / 3 - u * u + u**3 / 2, (2 - u) ** 3 / 6)
+    places = jnp.arange(coefficients.shape[0])[:, None] - jnp.arange(1 - 2 * BROAD, 2 * BROAD)
+    return coefficients[jnp.mod(places, coefficients.shape[0])] @ weights
+
+
 def vary(plan: Plan, lane: Corridor, use: float, use_brake: float, change: Variation) -> Plan:
     """The plan with its line moved and its speeds computed anew.
 
@@ -53,7 +65,7 @@ def vary(plan: Plan, lane: Corridor, use: float, use_brake: float, change: Varia
         change: coefficients.
     """
     nodes = plan.speed.shape[-1]
-    wanted = plan.path.offset[0] + spline(change.offset, nodes)
+    wanted = plan.path.offset[0] + spline(change.offset + broadened(change.shift), nodes)
     way = path.build(jnp.clip(wanted, lane.low, lane.high), lane)
     part, part_brake = (
         jnp.clip(base + spline(added, nodes), LEAST_USE, MOST_USE)
