@@ -27,13 +27,16 @@ from kart_jax.env.types import EnvState
 from kart_jax.errors import InputError
 from kart_jax.telemetry import export, record
 from kart_jax.telemetry.channels import NAMES
-from train import run_folder, run_tracks
+from train import fastest, run_folder, run_tracks
+from train.fastest import Minimum
 from train.networks import Observation
 from train.policy import Policy, load_policy
 
 LARGEST_RECORDING = 2_000_000_000  # bytes of telemetry of one driver on one circuit
 
+Report = Callable[[str, int, float], None]  # circuit, laps simulated, best lap in s
 Act = Callable[[Any, Observation, EnvState, jax.Array], jax.Array]  # driver, (B, ...), (B, ...), key () -> (B, 2)
+Driver = tuple[str, str, Act, Any, KartEnv]  # name, kind, act, what it needs, its environment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Result:
     """One driver on one circuit."""
 
     driver: str
-    """Name of the run, or "scripted"."""
+    """Name of the run, or "scripted", or "fastest": the scripted driver with the fastest plan that a search found."""
     track: str
     """Circuit."""
     drives: int
@@ -60,6 +63,12 @@ class Result:
     """Mean seconds until the drive ended."""
     telemetry: str | None
     """File with the telemetry of the drives; None = none was asked for."""
+    gap: float | None = None
+    """Seconds of the best lap over the minimum lap time; None = no lap, or no search was asked for."""
+    gap_percent: float | None = None
+    """The same, in percent of the minimum lap time."""
+    minimum: Minimum | None = None
+    """What the search found, with the driver "fastest"."""
 
 
 @struct.dataclass
@@ -171,8 +180,10 @@ def evaluate(
     explore: bool = False,
     telemetry: Path | None = None,
     runs_dir: str = "runs",
+    search_laps: int | None = None,
+    report: Report | None = None,
 ) -> list[Result]:
-    """Examine the driver of a run beside the scripted one.
+    """Examine the driver of a run beside the scripted one, and beside the minimum lap time.
 
     Args:
         run: run folder, run name or checkpoint, see `policy.load_policy`.
@@ -183,36 +194,61 @@ def evaluate(
         telemetry: folder for the telemetry of all drives, an npz (steps, drives, channels) for each circuit
             and driver, nan from the end of a drive on.
         runs_dir: where runs are.
+        search_laps: laps to simulate in search of the minimum lap time of each circuit; None = no search.
+        report: told circuit, laps simulated and best lap in s while a search is under way.
 
     Returns:
-        For each circuit the result of the learned and of the scripted driver. InputError for a bad run or track.
+        For each circuit the result of the learned and of the scripted driver, with `search_laps` also of the fastest
+        plan found. InputError for a bad run or track.
     """
     policy, settings = load_policy(run, runs_dir)
-    results: list[Result] = []
     own = run_tracks.own(run_folder.find(run, Path(runs_dir)), settings.tracks)
+    results: list[Result] = []
     for number, track in enumerate(track_name or settings.tracks, 1):
-        source = track if track_name else own[track]
         config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
-        env = make(source, kart=settings.kart, config=config)
-        blind = dataclasses.replace(env, config=EnvConfig(frame_stack=1, vision=False))
+        env = make(track if track_name else own[track], kart=settings.kart, config=config)
         plan = scripted.prepare(env.tracks, env.default_params.kart)
-        drivers = (
-            (run, "learned", exploring if explore else learned, policy, env),
-            ("scripted", "scripted", by_script, (plan, blind), blind),
-        )
         seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])
-        params = start_params(env.default_params, drives, seconds)
-        steps = math.ceil(seconds / config.control_dt)
+        params, steps = start_params(env.default_params, drives, seconds), math.ceil(seconds / config.control_dt)
         if telemetry:
             _check_size(steps, drives, laps)
+        drivers: list[Driver] = [(run, "learned", exploring if explore else learned, policy, env)]
+        drivers.append(follower("scripted", plan, env))
+        minimum = None
+        if search_laps is not None:
+            told = None if report is None else partial(report, track)
+            best, minimum = fastest.find(env.tracks, env.default_params.kart, search_laps, report=told)
+            drivers.append(follower("fastest", best, env))
+        rows = []
         for name, kind, *driver in drivers:
             tally, values = drive(*driver, params, steps, telemetry is not None)
             file = None
             if telemetry:
                 file = telemetry / f"{number}-{Path(track).stem.replace(':', '-')}-{kind}.npz"
                 export.write_npz(file, np.asarray(values))
-            results.append(result(name, track, tally, config.control_dt, file))
+            rows.append(result(name, track, tally, config.control_dt, file))
+        results += rows if minimum is None else measured(rows, minimum)
     return results
+
+
+def follower(name: str, plan: scripted.Plan, env: KartEnv) -> Driver:
+    """The scripted driver with a plan; it sees no pictures."""
+    blind = dataclasses.replace(env, config=EnvConfig(frame_stack=1, vision=False))
+    return name, name, by_script, (plan, blind), blind
+
+
+def measured(rows: list[Result], minimum: Minimum) -> list[Result]:
+    """The results on one circuit with their gaps to the minimum lap time; the last one is the fastest plan's.
+
+    The minimum is that of the search's own drive, or the fastest plan's best lap of these drives where that is less.
+    """
+    least = min(minimum.lap_time, rows[-1].best_lap or math.inf)
+    gaps = [None if row.best_lap is None else row.best_lap - least for row in rows]
+    rows = [
+        dataclasses.replace(row, gap=gap, gap_percent=None if gap is None else 100.0 * gap / least)
+        for row, gap in zip(rows, gaps, strict=True)
+    ]
+    return [*rows[:-1], dataclasses.replace(rows[-1], minimum=minimum)]
 
 
 def _check_size(steps: int, drives: int, laps: int) -> None:

@@ -1,11 +1,13 @@
 """`kart drive`: the scripted driver laps a track."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, table
+from kart_jax.cli.search import laps_wanted, tell
 from kart_jax.errors import InputError
 from kart_jax.physics.classes import CLASSES
 
@@ -20,6 +22,7 @@ else:
 EXAMPLES = """
 kart drive --track-name circuit.png --laps 3
 kart drive --track-name my_track.png --kart ok --line given --json
+kart drive --track-name circuit.png --driver fastest --plot fastest.png
 kart drive --track-name spa --kart kz2 --telemetry spa.csv --video spa.mp4
 """
 MOST_LAPS = 1000
@@ -31,12 +34,15 @@ class DriveConfig:
 
     track_name: str = "circuit.png"
     """Track: a shipped name, or the path of a PNG or a centre-line CSV."""
-    driver: Literal["scripted"] = "scripted"
-    """Who drives; scripted = racing line, speed profile from the kart's own limits, path following."""
+    driver: Literal["scripted", "fastest"] = "scripted"
+    """Who drives; scripted = racing line, speed profile from the kart's own limits, path following; fastest = the same
+    with the fastest plan that a search through the simulator finds: minutes the first time, then it is remembered."""
     kart: KartClass = "rental_gx270"
     """Kart class."""
     line: Literal["optimal", "given"] = "optimal"
     """optimal = least curvature within the track's width; given = the track's centre line."""
+    search_laps: int | None = None
+    """Laps to simulate in that search, in whole generations of 33; default 1320."""
     laps: int = 3
     """Complete laps, 1 to 1000; the first one starts from standstill."""
     telemetry: str | None = None
@@ -54,6 +60,10 @@ class DriveConfig:
         """Refuse what no drive can be."""
         if not 1 <= self.laps <= MOST_LAPS:
             raise InputError(f"--laps is {self.laps}; allowed are 1 to {MOST_LAPS}")
+        if self.driver == "fastest" and self.line == "given":
+            raise InputError("--line is given; with --driver fastest the line is searched; leave --line out")
+        if self.driver != "fastest" and self.search_laps is not None:
+            raise InputError("--search-laps is for --driver fastest; leave it out or choose that driver")
         check_height(self.video_height)
         check_outputs(self.telemetry, self.plot, self.video)
 
@@ -79,6 +89,7 @@ def check_outputs(telemetry: str | None, plot: str | None, video: str | None) ->
 def run(words: Sequence[str]) -> None:
     """Run `kart drive`."""
     config = parse(DriveConfig, "drive", words, EXAMPLES)
+    search_laps = laps_wanted(config.search_laps) if config.driver == "fastest" else None
     from kart_jax.drivers import scripted
     from kart_jax.physics.params import preset
     from kart_jax.telemetry import session
@@ -86,7 +97,12 @@ def run(words: Sequence[str]) -> None:
 
     tracks = load.load(config.track_name)
     kart = preset(config.kart)
-    plan = scripted.prepare(tracks, kart, config.line)
+    if search_laps is None:
+        plan = scripted.prepare(tracks, kart, config.line)
+    else:
+        from train import fastest
+
+        plan, _ = fastest.find(tracks, kart, search_laps, report=functools.partial(tell, config.track_name))
 
     def control(circuits, track, state, params):
         return scripted.control(plan, circuits, track, state, params)

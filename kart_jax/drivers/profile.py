@@ -77,21 +77,26 @@ def in_bend(table: chex.Array, limits: Limits, speed: chex.Array, lateral: chex.
     return near + down * (far - near)
 
 
-def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
+def speeds(
+    path: Path, step: chex.Array, limits: Limits, use: chex.Numeric = 1.0, use_brake: chex.Numeric = 1.0
+) -> chex.Array:
     """Speed (M,) m/s at each node of a flying lap.
 
     Args:
         path: the path on M nodes.
         step: () m, centre-line arc length between nodes.
         limits: the kart's limits.
+        use, use_brake: () or (M,), part of the lateral and of the braking limit that the profile counts on.
     """
-    bend = corner_speed(path.curvature, limits) ** 2
+    # Only part `use` of the lateral limit is there: the same as a bend that much tighter.
+    curvature, use_brake = path.curvature / use, jnp.broadcast_to(use_brake, path.curvature.shape)
+    bend = corner_speed(curvature, limits) ** 2
     gap = 0.5 * (path.stretch + jnp.roll(path.stretch, -1)) * step  # from node i to i + 1
 
     def brake(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
-        top, k, ds = node
+        top, k, ds, part = node
         v = jnp.sqrt(square)
-        room = at_speed(limits.brake, limits, v) * in_bend(limits.brake_share, limits, v, k * square)
+        room = part * at_speed(limits.brake, limits, v) * in_bend(limits.brake_share, limits, v, k * square)
         square = jnp.minimum(top, square + 2.0 * room * ds)
         return square, square
 
@@ -103,9 +108,9 @@ def speeds(path: Path, step: chex.Array, limits: Limits) -> chex.Array:
         return square, square
 
     # Walking backwards, node i is reached from node i + 1 over gap i; forwards from node i - 1 over gap i - 1.
-    nodes = (bend, jnp.roll(path.curvature, -1), gap)
+    nodes = (bend, jnp.roll(curvature, -1), gap, jnp.roll(use_brake, -1))
     braked = _twice_round(brake, bend[0], nodes, reverse=True)
-    nodes = (braked, jnp.roll(path.curvature, 1), jnp.roll(gap, 1))
+    nodes = (braked, jnp.roll(curvature, 1), jnp.roll(gap, 1))
     return jnp.sqrt(_twice_round(drive, braked[0], nodes, reverse=False))
 
 

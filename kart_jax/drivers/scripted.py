@@ -55,6 +55,11 @@ def _laps(
 _measure = jax.jit(measure.measure)
 
 
+def full_limits(params: KartParams) -> Limits:
+    """The measured limits of a kart, nothing kept back."""
+    return _measure(params)[0]
+
+
 def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
     """Plan path and speed on every circuit of a stack for one kart.
 
