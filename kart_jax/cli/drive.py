@@ -79,19 +79,12 @@ def check_outputs(telemetry: str | None, plot: str | None, video: str | None) ->
 def run(words: Sequence[str]) -> None:
     """Run `kart drive`."""
     config = parse(DriveConfig, "drive", words, EXAMPLES)
-    from kart_jax.drivers import scripted
-    from kart_jax.physics.params import preset
     from kart_jax.telemetry import session
     from kart_jax.track import load
 
     tracks = load.load(config.track_name)
-    kart = preset(config.kart)
-    plan = scripted.prepare(tracks, kart, config.line)
-
-    def control(circuits, track, state, params):
-        return scripted.control(plan, circuits, track, state, params)
-
-    log = session.drive(tracks, 0, kart, control, config.laps).named(f"{config.track_name}, {config.kart}")
+    log = session.scripted_laps(tracks, config.kart, config.laps, config.line)
+    log = log.named(f"{config.track_name}, {config.kart}")
     if not config.json:
         print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
         print(report(log), flush=True)
