@@ -18,7 +18,7 @@ from nbclient import NotebookClient
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
-LIMIT = 600  # s, of one cell
+LIMIT = 1800  # s, of one cell: compilation waits on a busy machine
 LARGEST = 300_000  # bytes of a notebook with its outputs
 COLOURS = 128  # of a plot, which needs few
 
