@@ -6,7 +6,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-all lint format types bench lock clean
+.PHONY: help setup train test test-all lint format types bench notebooks lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -68,6 +68,11 @@ types: $(STAMP) ## pyright
 
 bench: $(STAMP) ## how fast this machine is, and where the time goes; flags in ARGS="..."
 	@$(BIN)/kart bench $(ARGS)
+
+notebooks: $(STAMP) ## open the notebooks in JupyterLab; flags in ARGS="..."
+	@VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --constraint requirements.lock \
+	  --requirement pyproject.toml --extra notebooks
+	@$(BIN)/jupyter lab --notebook-dir=notebooks $(ARGS)
 
 lock: $(STAMP) ## resolve requirements.lock anew: one file for every Python version and every extra
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --group dev --upgrade \

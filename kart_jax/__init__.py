@@ -19,8 +19,24 @@ if TYPE_CHECKING:
     from kart_jax.env.make import make
     from kart_jax.env.params import EnvParams
     from kart_jax.env.types import Cause, EnvState, StepInfo
+    from kart_jax.media.film import save as save_film
+    from kart_jax.media.plots import draw_circuit, lap_figure
+    from kart_jax.physics.params import CLASSES, KartParams, preset
+    from kart_jax.physics.state import rolling
+    from kart_jax.physics.types import Controls, KartState, Signals
+    from kart_jax.race.plane import drive_plane
+    from kart_jax.telemetry.channels import CHANNELS
+    from kart_jax.telemetry.export import read as read_log
+    from kart_jax.telemetry.export import write_csv
+    from kart_jax.telemetry.laps import Lap
+    from kart_jax.telemetry.laps import best as best_lap
+    from kart_jax.telemetry.laps import split as split_laps
+    from kart_jax.telemetry.log import Log
+    from kart_jax.telemetry.session import scripted_laps
 
+# Public name -> module it is loaded from, and its name there if that differs.
 _HOMES = {
+    # The environment
     "make": "env.make",
     "KartEnv": "env.core",
     "EnvConfig": "env.config",
@@ -31,20 +47,61 @@ _HOMES = {
     "kart_mesh": "env.batch",
     "reset_batch": "env.batch",
     "step_batch": "env.batch",
+    # One kart by itself
+    "CLASSES": "physics.params",
+    "KartParams": "physics.params",
+    "preset": "physics.params",
+    "KartState": "physics.types",
+    "Controls": "physics.types",
+    "Signals": "physics.types",
+    "rolling": "physics.state",
+    "drive_plane": "race.plane",
+    # Telemetry
+    "scripted_laps": "telemetry.session",
+    "Log": "telemetry.log",
+    "CHANNELS": "telemetry.channels",
+    "read_log": "telemetry.export:read",
+    "write_csv": "telemetry.export",
+    "Lap": "telemetry.laps",
+    "split_laps": "telemetry.laps:split",
+    "best_lap": "telemetry.laps:best",
+    # Pictures
+    "lap_figure": "media.plots",
+    "draw_circuit": "media.plots",
+    "save_film": "media.film:save",
 }
 
 __all__ = [
+    "CHANNELS",
+    "CLASSES",
     "Cause",
+    "Controls",
     "EnvConfig",
     "EnvParams",
     "EnvState",
     "InputError",
     "KartEnv",
+    "KartParams",
+    "KartState",
+    "Lap",
+    "Log",
+    "Signals",
     "StepInfo",
+    "best_lap",
+    "draw_circuit",
+    "drive_plane",
     "kart_mesh",
+    "lap_figure",
     "make",
+    "preset",
+    "read_log",
     "reset_batch",
+    "rolling",
+    "save_film",
+    "scripted_laps",
+    "split_laps",
     "step_batch",
+    "write_csv",
 ]
 
 
@@ -52,4 +109,5 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    module, _, there = _HOMES[name].partition(":")
+    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)

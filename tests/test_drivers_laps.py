@@ -25,7 +25,11 @@ REAL = ROOT.parent / "shared" / "data" / "tracks"
 def rows_of(tracks, classes, line, laps=1):
     """`lap_times.summarise` of every class on every circuit, [class][circuit]."""
     params = lap_times.stack_params(classes)
-    plans = lap_times.plan(tracks, params, line)
+    return drive_rows(tracks, params, lap_times.plan(tracks, params, line), laps)
+
+
+def drive_rows(tracks, params, plans, laps=1):
+    """The same from plans that are made already."""
     steps = round((1.06 * float(plans.lap_time.max()) * laps + 12.0) / 0.04)
     trail = lap_times.drive_all(tracks, params, plans, steps)
     return [
@@ -33,13 +37,20 @@ def rows_of(tracks, classes, line, laps=1):
             lap_times.summarise(jax.tree.map(lambda leaf: leaf[c, t], trail), float(plans.lap_time[c, t]), laps)  # noqa: B023
             for t in range(tracks.size)
         ]
-        for c in range(len(classes))
+        for c in range(plans.lap_time.shape[0])
     ]
 
 
 @pytest.fixture(scope="module")
-def oval_rows(oval):
-    return dict(zip(CLASSES, rows_of(oval, list(CLASSES), "optimal"), strict=True))
+def oval_plans(oval):
+    """Parameters and plans of every class on the oval, (7, ...)."""
+    params = lap_times.stack_params(list(CLASSES))
+    return params, lap_times.plan(oval, params, "optimal")
+
+
+@pytest.fixture(scope="module")
+def oval_rows(oval, oval_plans):
+    return dict(zip(CLASSES, drive_rows(oval, *oval_plans), strict=True))
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -58,10 +69,9 @@ def test_stronger_classes_are_faster(oval_rows):
 
 
 @pytest.fixture(scope="module")
-def rejoin(oval):
+def rejoin(oval, oval_plans):
     """Final state and the trace of offsets of a kart that starts on the grass, turned away from the circuit."""
-    params = preset("senior_max")
-    plan = scripted.prepare(oval, params)
+    params, plan = jax.tree.map(lambda leaf: leaf[CLASSES.index("senior_max")], oval_plans)
     track = jnp.int32(0)
 
     @jax.jit

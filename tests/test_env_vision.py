@@ -10,7 +10,7 @@ import pytest
 import kart_jax
 from kart_jax.env import observe
 from kart_jax.render import view
-from tests.conftest import oval_line
+from tests.conftest import HASTY, oval_line
 
 COUNT = 3
 CONFIG = kart_jax.EnvConfig(height=20, width=16, frame_stack=3)
@@ -36,22 +36,22 @@ def lowered(env):
 
 @pytest.fixture(scope="module")
 def step(lowered):
-    return lowered[0].compile()
+    return lowered[0].compile(compiler_options=HASTY)
+
+
+begin = jax.jit(kart_jax.reset_batch, static_argnames="count", compiler_options=HASTY)
+draw = jax.jit(view.render, static_argnames="config", compiler_options=HASTY)
 
 
 def reset(env):
-    return jax.jit(kart_jax.reset_batch, static_argnames="count")(
-        env, jax.random.key(0), env.default_params, count=COUNT
-    )
+    return begin(env, jax.random.key(0), env.default_params, count=COUNT)
 
 
 def picture(env, state, i):
     """The view of environment `i`, drawn by itself."""
     kart = jax.tree.map(lambda leaf: leaf[i, 0], state.race.karts)
     params = env.default_params
-    return view.render(
-        env.scene, state.race.track[i], observe.pose(kart, params.kart), params.appearance, env.view_config
-    )
+    return draw(env.scene, state.race.track[i], observe.pose(kart, params.kart), params.appearance, env.view_config)
 
 
 def test_all_frames_are_the_first_after_a_reset(env):

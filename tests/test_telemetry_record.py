@@ -62,8 +62,11 @@ def test_every_promised_channel_is_in_the_table_once():
     assert all(channel.meaning and channel.meaning != channel.name for channel in CHANNELS)
 
 
+frame = jax.jit(record.frame)
+
+
 def test_channels_show_karts_placed_by_hand(oval, kart, two_karts):
-    values = jax.jit(record.frame)(two_karts, jnp.int32(7), oval, kart)
+    values = frame(two_karts, jnp.int32(7), oval, kart)
     assert values.shape == (2, len(NAMES)) and values.dtype == jnp.float32
     first, second = (dict(zip(NAMES, row.tolist(), strict=True)) for row in values)
     # The line lies in the middle of the lower straight, 10 m further east is (10, 0); 1.5 m to the left is north.
@@ -84,14 +87,14 @@ def test_channels_show_karts_placed_by_hand(oval, kart, two_karts):
 
 
 def test_the_next_gate_shows_on_the_side_where_it_is(oval, kart, two_karts):
-    values = record.frame(two_karts, jnp.int32(0), oval, kart)
+    values = frame(two_karts, jnp.int32(0), oval, kart)
     angle = values[:, NAMES.index("checkpoint_angle")]
     # Kart 0 stands left of the line on a straight: the gate ahead is to its right.
     assert -45.0 < angle[0] < 0.0
 
 
 def test_thousands_of_karts_at_once_show_what_each_shows_alone(oval, kart, two_karts):
-    alone = record.frame(two_karts, jnp.int32(3), oval, kart)
+    alone = frame(two_karts, jnp.int32(3), oval, kart)
     many = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (1000, *leaf.shape)), two_karts)
     frames = jax.jit(jax.vmap(record.frame, in_axes=(0, None, None, None)))(many, jnp.int32(3), oval, kart)
     together = record.flatten(frames[None])

@@ -87,10 +87,10 @@ def make_env(settings: Settings) -> KartEnv:
     return dataclasses.replace(env, default_params=dataclasses.replace(params, limits=limits))
 
 
-def train(config: TrainConfig) -> RunResult:
-    """Do what `kart train` is asked for; InputError when it cannot be done."""
+def train(config: TrainConfig, quiet: bool = False) -> RunResult:
+    """Do what `kart train` is asked for, without a word if `quiet`; InputError when it cannot be done."""
     run, notes = prepare(config)
-    return drive(run, notes, Console(stderr=config.json, quiet=not hosts.first()))
+    return drive(run, notes, Console(stderr=config.json, quiet=quiet or not hosts.first()))
 
 
 def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[str]]:

@@ -22,8 +22,8 @@ from train.profiles import resolve
 MOST = 1024
 
 
-def train(config: TrainConfig, seeds: int) -> tuple[Path, list[RunResult]]:
-    """Train with `seeds` seeds, from that of the request on.
+def train(config: TrainConfig, seeds: int, quiet: bool = False) -> tuple[Path, list[RunResult]]:
+    """Train with `seeds` seeds, from that of the request on; `quiet`: telling nothing on the screen.
 
     Returns:
         The folder that holds the runs, and what became of each. InputError when it cannot be done.
@@ -52,7 +52,7 @@ def train(config: TrainConfig, seeds: int) -> tuple[Path, list[RunResult]]:
             events.add_scalar(f"{name}/std", deviation, steps)
         events.flush()
 
-    console = Console(stderr=config.json)
+    console = Console(stderr=config.json, quiet=quiet)
     results = loop.drive_together(runs, [f"run folders {folder}/seed-*"], console, spread=spread)
     events.close()
     return folder, results

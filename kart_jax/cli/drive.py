@@ -14,6 +14,7 @@ from kart_jax.physics.classes import CLASSES
 if TYPE_CHECKING:
     from kart_jax.telemetry.laps import Lap
     from kart_jax.telemetry.log import Log
+    from kart_jax.track.types import Tracks
 
     KartClass = str
 else:
@@ -86,28 +87,33 @@ def check_outputs(telemetry: str | None, plot: str | None, video: str | None) ->
             raise InputError(f"{flag} is {path}; the file must end in {' or '.join(endings)}")
 
 
+def fastest_laps(tracks: "Tracks", config: DriveConfig, search_laps: int) -> "Log":
+    """Search the fastest lap of the circuit and drive it."""
+    from jax.tree_util import Partial
+
+    from kart_jax.drivers import scripted
+    from kart_jax.physics.params import preset
+    from kart_jax.telemetry import session
+    from train import fastest
+
+    kart = preset(config.kart)
+    plan, _ = fastest.find(tracks, kart, search_laps, report=functools.partial(tell, config.track_name))
+    return session.drive(tracks, 0, kart, Partial(scripted.control, plan), config.laps)
+
+
 def run(words: Sequence[str]) -> None:
     """Run `kart drive`."""
     config = parse(DriveConfig, "drive", words, EXAMPLES)
     search_laps = laps_wanted(config.search_laps) if config.driver == "fastest" else None
-    from kart_jax.drivers import scripted
-    from kart_jax.physics.params import preset
     from kart_jax.telemetry import session
     from kart_jax.track import load
 
     tracks = load.load(config.track_name)
-    kart = preset(config.kart)
     if search_laps is None:
-        plan = scripted.prepare(tracks, kart, config.line)
+        log = session.scripted_laps(tracks, config.kart, config.laps, config.line)
     else:
-        from train import fastest
-
-        plan, _ = fastest.find(tracks, kart, search_laps, report=functools.partial(tell, config.track_name))
-
-    def control(circuits, track, state, params):
-        return scripted.control(plan, circuits, track, state, params)
-
-    log = session.drive(tracks, 0, kart, control, config.laps).named(f"{config.track_name}, {config.kart}")
+        log = fastest_laps(tracks, config, search_laps)
+    log = log.named(f"{config.track_name}, {config.kart}")
     if not config.json:
         print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
         print(report(log), flush=True)

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
+from kart_jax.media.top_view import edges
 from kart_jax.telemetry.laps import Lap, best, clock, split
 from kart_jax.telemetry.log import Log
+from kart_jax.track.types import Tracks
 
 INK, FAINT, BLUE, GREEN, RED = "#1b1f24", "#c9ced6", "#2563eb", "#15935a", "#d43c33"
 STYLES = (".png", ".pdf", ".svg")
@@ -85,6 +87,19 @@ def _abscissa(rows: Log, lap: Lap | None) -> tuple[np.ndarray, str]:
     if lap is not None:
         return rows["lap_distance"], "distance along the lap in m"
     return rows["time"] - rows["time"][0], "time in s"
+
+
+def draw_circuit(axes: Axes, tracks: Tracks, track: int = 0) -> None:
+    """The asphalt of circuit `track` seen from above, in m, with the start line; whatever is drawn next lies on it."""
+    left, right = edges(tracks, track)
+    # Piece by piece, so that inner and outer edge need no telling apart.
+    pieces = np.stack([left, np.roll(left, -1, 0), np.roll(right, -1, 0), right], axis=1)
+    axes.add_collection(PolyCollection(list(pieces), facecolors=FAINT, edgecolors=FAINT, linewidths=0.5, zorder=0))
+    axes.plot(*np.stack([left[0], right[0]], axis=1), color=INK, linewidth=2.0, zorder=0.5)
+    axes.set_aspect("equal")
+    axes.autoscale_view()
+    axes.set_xlabel("x in m (east)")
+    axes.set_ylabel("y in m (north)")
 
 
 def draw_map(axes: Axes, rows: Log) -> None:

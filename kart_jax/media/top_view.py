@@ -10,6 +10,14 @@ KART, TRAIL = (255, 196, 0), (255, 196, 0, 150)
 FINE = 3  # drawn this many times larger, then reduced: smooth edges
 
 
+def edges(tracks: Tracks, track: int) -> tuple[np.ndarray, np.ndarray]:
+    """Left and right edge of the asphalt of circuit `track`, (M, 2) m each, in driving order from the start line."""
+    rows = np.asarray(tracks.samples[track, : int(tracks.count[track])], np.float64)
+    centre = rows[:, [Column.X, Column.Y]]
+    normal = np.column_stack([-rows[:, Column.TY], rows[:, Column.TX]])
+    return centre + normal * rows[:, [Column.HALF_LEFT]], centre - normal * rows[:, [Column.HALF_RIGHT]]
+
+
 class TopView:
     """The map of circuit `track`, at most `size` pixels wide and high; north is up.
 
@@ -18,14 +26,9 @@ class TopView:
 
     def __init__(self, tracks: Tracks, track: int, size: tuple[int, int], margin: int = 8) -> None:
         """Draw the asphalt and the start line once."""
-        count = int(tracks.count[track])
-        rows = np.asarray(tracks.samples[track, :count], np.float64)
-        centre = rows[:, [Column.X, Column.Y]]
-        normal = np.column_stack([-rows[:, Column.TY], rows[:, Column.TX]])
-        left = centre + normal * rows[:, [Column.HALF_LEFT]]
-        right = centre - normal * rows[:, [Column.HALF_RIGHT]]
-        edges = np.vstack([left, right])
-        self._low, self._high = edges.min(axis=0), edges.max(axis=0)
+        left, right = edges(tracks, track)
+        both = np.vstack([left, right])
+        self._low, self._high = both.min(axis=0), both.max(axis=0)
         room = np.array(size, float) - 2 * margin
         self.scale = float((room / (self._high - self._low)).min())  # pixels per metre
         self.margin = margin
