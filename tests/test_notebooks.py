@@ -23,6 +23,7 @@ def load_runner():
 
 runner = load_runner()
 NAMES = ("01_quickstart", "02_physics", "03_telemetry", "04_training_at_scale", "05_differentiable_kart")
+QUICK = ("03_telemetry", "05_differentiable_kart")  # executed by `make test`, the others by `make test-all`
 FACES = ("kart_jax", "train")
 
 
@@ -105,7 +106,7 @@ def kernel(monkeypatch, tmp_path):
     return monkeypatch
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES])
 def test_it_runs_from_top_to_bottom_on_less(name, kernel):
     # Now nearly all of the time is compilation, so LLVM may hurry: what comes out is slower and means the same.
     kernel.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
