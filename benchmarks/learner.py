@@ -84,10 +84,15 @@ def assignment(words: str) -> tuple[str, Any]:
     return name, tuple(value) if isinstance(value, list) else value
 
 
-def start(config: TrainConfig) -> Learner:
-    """Set up a run; every update takes all its gradient steps, however far the policy moves."""
+def settle(config: TrainConfig) -> Settings:
+    """The numbers of a run; every update takes all its gradient steps, however far the policy moves."""
     settings = resolve(config, jax.default_backend(), None, jax.local_device_count())
-    settings = dataclasses.replace(settings, ppo=dataclasses.replace(settings.ppo, target_kl=LARGEST))
+    return dataclasses.replace(settings, ppo=dataclasses.replace(settings.ppo, target_kl=LARGEST))
+
+
+def start(config: TrainConfig) -> Learner:
+    """Set up a run."""
+    settings = settle(config)
     mesh = loop.choose_mesh(config, settings)
     env = train_state.replicate(loop.make_env(settings), mesh)
     graph, state = train_state.start(env, settings, mesh)

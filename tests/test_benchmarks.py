@@ -7,11 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kart_jax import cli
 from kart_jax.cli import bench
 from kart_jax.errors import InputError
+from train import networks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # a script's own folder, as when it is run
 import learner
@@ -21,6 +23,7 @@ import render
 import report
 import throwaway
 import timing
+import ways
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = (*bench.SCRIPTS, "lap_times", "physics_table")
@@ -163,6 +166,20 @@ def test_one_small_picture_has_a_rate(capsys):
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert (row["size"], row["karts"]) == ("8x16", 2) and len(row["frames_per_second"]["repeats"]) == 5
     assert row["pixels_per_second"]["low"] == pytest.approx(128 * row["frames_per_second"]["low"])
+
+
+@pytest.mark.parametrize("choice", ["storage", "minibatches"])
+def test_the_ways_of_a_choice_read_the_same_pictures(choice):
+    config = learner.request("circuit", 4, 2, ["rollout_steps=4", "minibatch_size=8", "devices=1"])
+    used, *others = (float(np.sum(way.call())) for way in ways.CHOICES[choice](config))
+    assert used > 0 and others == pytest.approx([used] * len(others), rel=1e-5)
+
+
+def test_a_product_for_each_shift_is_a_convolution():
+    images = np.random.default_rng(0).integers(0, 255, (2, 20, 24, 3), np.uint8)
+    kernel = np.random.default_rng(1).normal(0.0, 0.1, (8, 8, 3, 5)).astype(np.float32)
+    found, sought = (convolve(images, kernel, 4) for convolve in (ways.shifted_convolution, networks.lax_convolution))
+    np.testing.assert_allclose(found, sought, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.slow

@@ -27,10 +27,11 @@ SCRIPTS = {
     "scaling": "what do more devices bring?",
     "memory": "how much memory does it take?",
     "compile_time": "how long does the first update wait for the compiler?",
+    "hot_loop": "which way of each part of training is the fastest?",
     "peers": "how fast are others, here?",
     "ppo_throughput": "how fast is training, and where does its time go?",
 }
-Name = Literal["render", "env_throughput", "scaling", "memory", "compile_time", "peers", "ppo_throughput"]
+Name = Literal["render", "env_throughput", "scaling", "memory", "compile_time", "hot_loop", "peers", "ppo_throughput"]
 
 
 @dataclasses.dataclass(frozen=True)
