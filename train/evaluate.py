@@ -216,19 +216,25 @@ def evaluate(
         drivers.append(follower("scripted", plan, env))
         minimum = None
         if search_laps is not None:
-            told = None if report is None else partial(report, track)
-            best, minimum = fastest.find(env.tracks, env.default_params.kart, search_laps, report=told)
+            best, minimum = fastest.find(
+                env.tracks, env.default_params.kart, search_laps, report=report and partial(report, track)
+            )
             drivers.append(follower("fastest", best, env))
         rows = []
-        for name, kind, *driver in drivers:
-            tally, values = drive(*driver, params, steps, telemetry is not None)
-            file = None
-            if telemetry:
-                file = telemetry / f"{number}-{Path(track).stem.replace(':', '-')}-{kind}.npz"
-                export.write_npz(file, np.asarray(values))
-            rows.append(result(name, track, tally, config.control_dt, file))
+        for driver in drivers:
+            file = telemetry and telemetry / f"{number}-{Path(track).stem.replace(':', '-')}-{driver[1]}.npz"
+            rows.append(_examined(driver, track, params, steps, file))
         results += rows if minimum is None else measured(rows, minimum)
     return results
+
+
+def _examined(driver: Driver, track: str, params: EnvParams, steps: int, telemetry: Path | None) -> Result:
+    """Let one driver drive, for at most `steps` steps; the telemetry goes to a file, if one is named."""
+    name, _, act, plan, env = driver
+    tally, values = drive(act, plan, env, params, steps, telemetry is not None)
+    if telemetry:
+        export.write_npz(telemetry, np.asarray(values))
+    return result(name, track, tally, env.config.control_dt, telemetry)
 
 
 def follower(name: str, plan: scripted.Plan, env: KartEnv) -> Driver:

@@ -64,7 +64,7 @@ class KartEnv:
 
     def reset(self, key: chex.PRNGKey, params: EnvParams) -> tuple[Observation, EnvState]:
         """Start an episode; returns the observation and the state."""
-        return self._see(self._begin(key, params), params, fresh=jnp.ones((), bool))
+        return self.see(self.begin(key, params), params, fresh=jnp.ones((), bool))
 
     def step(
         self, key: chex.PRNGKey, state: EnvState, action: chex.Array, params: EnvParams
@@ -83,11 +83,11 @@ class KartEnv:
         driven, outcome = self._move(state, action, params)
         ended = outcome.terminated | outcome.truncated
         # The old pictures stay in place (a push that is `fresh` ignores them): selecting them would copy them all.
-        begun = replace(self._begin(key, params), frames=driven.frames)
+        begun = replace(self.begin(key, params), frames=driven.frames)
         following = jax.tree.map(partial(jnp.where, ended), begun, driven)
-        observation, following = self._see(following, params, fresh=ended)
-        final_observation, _ = self._see(driven, params, fresh=jnp.zeros((), bool))
-        info = self._tell(driven, outcome, final_observation)
+        observation, following = self.see(following, params, fresh=ended)
+        final_observation, _ = self.see(driven, params, fresh=jnp.zeros((), bool))
+        info = self.tell(driven, outcome, final_observation)
         return observation, following, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
 
     def advance(
@@ -95,17 +95,17 @@ class KartEnv:
     ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
         """As `step`, but an episode that ends is not followed by another: the state reached is returned as it is."""
         driven, outcome = self._move(state, action, params)
-        observation, driven = self._see(driven, params, fresh=jnp.zeros((), bool))
-        info = self._tell(driven, outcome, observation)
+        observation, driven = self.see(driven, params, fresh=jnp.zeros((), bool))
+        info = self.tell(driven, outcome, observation)
         return observation, driven, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
 
     def _move(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, Outcome]:
         """Drive and judge one control step."""
         params = _varied(params, state.drawn)
         driven, finite = self._drive(state, action, params)
-        return self._judge(state, driven, finite, params)
+        return self.judge(state, driven, finite, params)
 
-    def _tell(self, driven: EnvState, outcome: Outcome, final_observation: Observation) -> StepInfo:
+    def tell(self, driven: EnvState, outcome: Outcome, final_observation: Observation) -> StepInfo:
         """What a step reports of the state it reached."""
         return StepInfo(
             final_observation=final_observation,
@@ -119,7 +119,7 @@ class KartEnv:
             track=driven.race.track,
         )
 
-    def _begin(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
+    def begin(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
         """State at the start of an episode; its pictures are still to be drawn."""
         config = self.config
         drawn = None
@@ -164,7 +164,7 @@ class KartEnv:
         race = jax.tree.map(kept, race, state.race)
         return replace(state, race=race, action=kept(action, state.action), step=state.step + 1), finite
 
-    def _judge(
+    def judge(
         self, before: EnvState, after: EnvState, finite: chex.Array, params: EnvParams
     ) -> tuple[EnvState, Outcome]:
         """Reward and end of the step from `before` to `after`; returns `after` with timers and return moved on."""
@@ -191,7 +191,7 @@ class KartEnv:
         after = replace(after, timers=timers, episode_return=before.episode_return + jnp.sum(terms))
         return after, Outcome(terminated, truncated, cause, lap_completed, terms)
 
-    def _see(self, state: EnvState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, EnvState]:
+    def see(self, state: EnvState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, EnvState]:
         """Draw the picture of `state`, push it (or fill the stack where `fresh`), and read the observation."""
         race, config = state.race, self.config
         params = _varied(params, state.drawn)

@@ -95,17 +95,17 @@ class MultiKartEnv:
 
     def _begin(self, key: chex.PRNGKey, params: EnvParams) -> MultiState:
         """State at the start of a race; its pictures are still to be drawn."""
-        lane = self.core._begin(key, params)
+        lane = self.core.begin(key, params)
         race = randomise.start(key, self.core.tracks, params, self.karts)
         lanes = jax.tree.map(lambda field: jnp.broadcast_to(field, (self.karts, *field.shape)), lane)
         state = MultiState(lanes=replace(lanes, race=_split(race)), retired=jnp.zeros(self.karts, bool))
-        return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)  # definite types, see `KartEnv._begin`
+        return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)  # definite types, see `KartEnv.begin`
 
     def _move(self, state: MultiState, actions: chex.Array, params: EnvParams) -> tuple[MultiState, Outcome]:
         """Drive all karts together, then judge each; where one was retired before, nothing of it changes."""
         before, retired = state.lanes, state.retired
         driven, finite = self._drive(state, actions, params)
-        judged, outcome = jax.vmap(self.core._judge, in_axes=(0, 0, 0, None))(before, driven, finite, params)
+        judged, outcome = jax.vmap(self.core.judge, in_axes=(0, 0, 0, None))(before, driven, finite, params)
         lanes = _where(retired, before, judged)
         clock = replace(lanes.race, tick=driven.race.tick, time=driven.race.time)  # one for all, retired or not
         outcome = Outcome(
@@ -144,12 +144,12 @@ class MultiKartEnv:
 
     def _see(self, state: MultiState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, MultiState]:
         """Draw the view of every kart."""
-        observation, lanes = jax.vmap(self.core._see, in_axes=(0, None, 0))(state.lanes, params, fresh)
+        observation, lanes = jax.vmap(self.core.see, in_axes=(0, None, 0))(state.lanes, params, fresh)
         return observation, replace(state, lanes=lanes)
 
     def _tell(self, driven: MultiState, outcome: Outcome, final_observation: Observation):
         """Reward, terminated, truncated and info of every kart."""
-        info = jax.vmap(self.core._tell)(driven.lanes, outcome, final_observation)
+        info = jax.vmap(self.core.tell)(driven.lanes, outcome, final_observation)
         return jnp.sum(outcome.terms, axis=-1), outcome.terminated, outcome.truncated, info
 
 
