@@ -1,7 +1,7 @@
-"""Make the pictures of the README from a finished run: `python docs/pictures.py runs/circuit-1`.
+"""Make the pictures of the README from a finished run, or from its seeds: `python docs/pictures.py runs/circuit-1`.
 
-Views of a shipped track, the preview of a track, the learning curve of the run, and the end of the lap that the run's
-own film ends with.
+Views of a shipped track, the preview of a track, the learning curve, and the end of the lap that the film of the run,
+or of its best seed, ends with.
 """
 
 import argparse
@@ -64,24 +64,43 @@ def draw_film(run: Path) -> None:
     film.save(IMAGES / "lap.gif", shown, tracks, 0, height=FILM_HEIGHT, width=FILM_HEIGHT * 16 // 9, title=run.name)
 
 
+def seeds(run: Path) -> list[Path]:
+    """The runs of several seeds in a folder, or the one run that it is."""
+    return sorted(run.glob("seed-*")) or [run]
+
+
+def best(run: Path) -> Path:
+    """The run whose first film shows the quickest clean lap."""
+
+    def lap_time(one: Path) -> float:
+        lap = laps.best(laps.split(export.read(min((one / "telemetry").glob("*.csv")))))
+        return math.inf if lap is None else lap.time
+
+    return min((one for one in seeds(run) if any((one / "telemetry").glob("*.csv"))), key=lap_time)
+
+
 def draw_learning_curve(run: Path) -> None:
-    """Return, and best and mean lap time, against steps and minutes."""
-    with (run / "metrics.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    """Return against steps, lap times against steps and against minutes; one colour for each seed."""
+    figure = Figure(figsize=(12, 3.4), layout="constrained")
+    returned, by_step, by_minute = figure.subplots(1, 3)
+    for number, one in enumerate(seeds(run)):
+        with (one / "metrics.csv").open() as file:
+            rows = list(csv.DictReader(file))
 
-    def column(name: str) -> np.ndarray:
-        return np.array([float(row[name] or math.nan) for row in rows])
+        def column(name: str, rows: list[dict[str, str]] = rows) -> np.ndarray:
+            return np.array([float(row[name] or math.nan) for row in rows])
 
-    steps, minutes = column("step") / 1000, column("train/seconds") / 60
-    figure = Figure(figsize=(9, 3.2), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    left.plot(steps, column("rollout/ep_rew_mean"))
-    left.set(xlabel="1,000 environment steps", ylabel="mean return of the last episodes")
-    right.plot(minutes, column("rollout/lap_time_mean"), ".", label="mean of the last 100 clean laps")
-    right.plot(minutes, np.fmin.accumulate(column("rollout/lap_time_best")), label="best so far")
-    right.set(xlabel="minutes", ylabel="lap time in s")
-    right.legend()
-    for axes in (left, right):
+        steps, minutes, colour = column("step") / 1000, column("train/seconds") / 60, f"C{number}"
+        returned.plot(steps, column("rollout/ep_rew_mean"), color=colour, label=one.name)
+        best_so_far = np.fmin.accumulate(column("rollout/lap_time_best"))
+        for axes, along in ((by_step, steps), (by_minute, minutes)):
+            axes.plot(along, column("rollout/lap_time_mean"), ".", markersize=3, color=colour)
+            axes.plot(along, best_so_far, color=colour)
+    returned.set(xlabel="1,000 environment steps", ylabel="mean return of the last episodes")
+    returned.legend()
+    by_step.set(xlabel="1,000 environment steps", ylabel="lap time in s: best so far, and mean (dots)")
+    by_minute.set(xlabel="minutes", ylabel="lap time in s")
+    for axes in (returned, by_step, by_minute):
         axes.grid(alpha=0.3)
     FigureCanvasAgg(figure).print_figure(IMAGES / "learning_curve.png", dpi=100)
 
@@ -89,13 +108,13 @@ def draw_learning_curve(run: Path) -> None:
 def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("run", type=Path, help="folder of a finished run, or of its seeds")
     run = parser.parse_args().run
     IMAGES.mkdir(exist_ok=True)
     draw_views()
     preview.write(load.circuit(TRACK), IMAGES / "preview.png")
     draw_learning_curve(run)
-    draw_film(run)
+    draw_film(best(run))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ for all karts that share an `Appearance`; the rest only within the boxes of the 
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import chex
 import jax
@@ -92,28 +93,37 @@ def paint(scene: Scene, wheel: chex.Array, look: Appearance, config: ViewConfig)
     Returns:
         (height - cockpit_row, width) uint32.
     """
-    rows = config.height - config.cockpit_row
-    everywhere = (0, rows, 0, config.width)
-    still, ring = _still(_rays(everywhere, look, config), look, config)
-
+    rays = _rays(look, config)
+    still, ring = _still(rays, look, config)
     turned = [jnp.cos(wheel), jnp.sin(wheel), jnp.cos(TYRE_RATIO * wheel), jnp.sin(TYRE_RATIO * wheel)]
+    boxes, drawings = [], []
+    for corners, place, part, angle in _moving(turned):
+        box = _box(corners, config)
+        if box[0] < box[1] and box[2] < box[3]:
+            # What is the same for all karts is kept out of their loop, and the box's rows are laid end to end.
+            below, hidden, seen = jax.tree.map(partial(_cut, box), (still, ring, rays))
+            boxes.append(box)
+            drawings.append(partial(part, below, hidden, place(seen, look, config), angle, look, config))
 
-    def move() -> chex.Array:
+    def put() -> chex.Array:
         words = still.packed()
-        for corners, part, angle in _moving(turned):
-            box = _box(corners, config)
-            if box[0] < box[1] and box[2] < box[3]:
-                rows, columns = slice(*box[:2]), slice(*box[2:])
-                below = Paint(*(table[rows, columns] for table in still.channels))
-                moved = part(below, ring[rows, columns], _rays(box, look, config), angle, look, config)
-                words = jax.lax.dynamic_update_slice(words, moved.packed(), (box[0], box[2]))
+        for (top, bottom, left, right), drawn in zip(boxes, drawns, strict=True):
+            words = jax.lax.dynamic_update_slice(words, drawn.reshape(bottom - top, right - left), (top, left))
         return words
 
-    return stored(scene, move)
+    drawns = stored(scene, lambda: [draw().packed() for draw in drawings])
+    return stored(scene, put)
 
 
-def _moving(turned: list) -> list[tuple[np.ndarray, Callable, tuple]]:
-    """The corners (n, 3) in m around each moving part, what draws it, and cosine and sine of its angle."""
+def _cut(box: Box, table: chex.Array) -> chex.Array:
+    """What of a table (rows, columns) is in a box, row after row."""
+    top, bottom, left, right = box
+    return table[top:bottom, left:right].reshape(-1)
+
+
+def _moving(turned: list) -> list[tuple[np.ndarray, Callable, Callable, tuple]]:
+    """Of each moving part: corners (n, 3) in m around it, where rays meet it, what draws it, cosine and sine of its
+    angle."""
     reach = WHEEL_RADIUS + HAND
     sin, cos = math.sin(WHEEL_TILT), math.cos(WHEEL_TILT)
     wheel = [
@@ -126,9 +136,14 @@ def _moving(turned: list) -> list[tuple[np.ndarray, Callable, tuple]]:
     mirrored = [(a, -b, z) for a, b, z in tyre]
     wheel_angle, tyre_angle = tuple(turned[:2]), tuple(turned[2:])
     return [
-        (np.array(tyre), _tyre, tyre_angle),
-        (np.array(mirrored), _tyre, tyre_angle),
-        (np.array(wheel), _steering_wheel, wheel_angle),  # last: where boxes meet, a later one is seen whole
+        (np.array(tyre), _rays_alone, _tyre, tyre_angle),
+        (np.array(mirrored), _rays_alone, _tyre, tyre_angle),
+        (
+            np.array(wheel),
+            _wheel_plane,
+            _steering_wheel,
+            wheel_angle,
+        ),  # last: where boxes meet, a later one is seen whole
     ]
 
 
@@ -152,12 +167,11 @@ def _box(corners: np.ndarray, config: ViewConfig) -> Box:
     return top, bottom, left, min(right, config.width)
 
 
-def _rays(box: Box, look: Appearance, config: ViewConfig) -> tuple[chex.Array, ...]:
-    """Components x, y, z of the rays of a box's pixels (rows, columns) in the chassis frame."""
-    top, bottom, left, right = box
+def _rays(look: Appearance, config: ViewConfig) -> tuple[chex.Array, ...]:
+    """Components x, y, z of the rays of the pixels (rows, columns) in the chassis frame."""
     i, j = np.meshgrid(
-        np.arange(top, bottom) + config.cockpit_row + 0.5 - 0.5 * config.height,
-        np.arange(left, right) + 0.5 - 0.5 * config.width,
+        np.arange(config.cockpit_row, config.height) + 0.5 - 0.5 * config.height,
+        np.arange(config.width) + 0.5 - 0.5 * config.width,
         indexing="ij",
     )
     rays = chassis_rays(look, config)
@@ -204,6 +218,11 @@ def _still(rays: tuple, look: Appearance, config: ViewConfig) -> tuple[Paint, ch
     return paint.under(_lit(METAL, look), hub).under(_lit(RUBBER, look), rim), rim
 
 
+def _rays_alone(rays: tuple, look: Appearance, config: ViewConfig) -> tuple:
+    """The rays: where they meet a tyre depends on its angle."""
+    return rays
+
+
 def _wheel_plane(rays: tuple, look: Appearance, config: ViewConfig) -> tuple:
     """Where rays meet the plane of the steering wheel: m to the left and up from its middle, and pixels per m."""
     x, y, z = rays
@@ -215,10 +234,10 @@ def _wheel_plane(rays: tuple, look: Appearance, config: ViewConfig) -> tuple:
 
 
 def _steering_wheel(
-    below: Paint, ring: chex.Array, rays: tuple, angle: tuple, look: Appearance, config: ViewConfig
+    below: Paint, ring: chex.Array, plane: tuple, angle: tuple, look: Appearance, config: ViewConfig
 ) -> Paint:
     """Spokes, gloves and a mark at the top, turned by the wheel's angle."""
-    left, up, sharp = _wheel_plane(rays, look, config)
+    left, up, sharp = plane
     cw, sw = angle
     # A turn to the left carries the top of the wheel to the left: undo it.
     p, q = cw * left - sw * up, sw * left + cw * up
