@@ -20,6 +20,7 @@ import timing
 import ways
 from report import Row
 
+QUICK = ("storage", "minibatches", "rendering")  # compiled soon
 COLUMNS = (
     report.number("frames", "frame_stack"),
     report.text("choice", "choice", 14),
@@ -37,7 +38,9 @@ def flags() -> report.Flags:
     report.add_timing(parser)
     learner.add_flags(parser)
     names = list(ways.CHOICES)
-    parser.add_argument("--choices", nargs="+", choices=names, default=names, help="default: all of them")
+    parser.add_argument(
+        "--choices", nargs="+", choices=names, help=f"default: all of them; with --quick {', '.join(QUICK)}"
+    )
     return parser
 
 
@@ -47,7 +50,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
         arguments.set = ["rollout_steps=16", "minibatch_size=64"] if jax.default_backend() == "cpu" else []
     for config in learner.requests(arguments):
         alone = dataclasses.replace(config, devices=1)
-        for choice in arguments.choices:
+        for choice in arguments.choices or (QUICK if arguments.quick else ways.CHOICES):
             about = {**learner.describe(learner.settle(alone)), "choice": choice}
             yield from (about | row for row in rows(list(ways.CHOICES[choice](alone)), arguments))
 
