@@ -165,6 +165,18 @@ def test_interruption_ends_with_130(monkeypatch, capsys):
     assert capsys.readouterr().err == "kart: interrupted\n"
 
 
+def test_json_is_alone_on_standard_output(capfd):
+    with output.quiet_stdout(True):
+        os.write(1, b"from a library\n")
+        print("from Python")
+    output.emit_json({"laps": 1})
+    shown, said = capfd.readouterr()
+    assert json.loads(shown) == {"laps": 1} and said == "from a library\nfrom Python\n"
+    with output.quiet_stdout(False):
+        print("for people")
+    assert capfd.readouterr().out == "for people\n"
+
+
 def test_nobody_reading_the_output_is_no_error():
     child = subprocess.Popen([*KART, "--help"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, restore_signals=False)
     assert child.stdout is not None and child.stderr is not None

@@ -2,13 +2,34 @@
 
 import json
 import math
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 
 def emit_json(figures: dict[str, Any]) -> None:
     """Print figures as one JSON object; a number that does not exist is null."""
     print(json.dumps(_plain(figures), indent=2, allow_nan=False))
+
+
+@contextmanager
+def quiet_stdout(wanted: bool) -> Iterator[None]:
+    """While `wanted`, let what others write to standard output, C++ libraries too, go to standard error: the JSON
+    object that follows is then alone there."""
+    if not wanted:
+        yield
+        return
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _plain(value: Any) -> Any:

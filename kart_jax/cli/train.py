@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from kart_jax.cli.flags import parse
-from kart_jax.cli.output import emit_json, table
+from kart_jax.cli.output import emit_json, quiet_stdout, table
 from train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -47,14 +47,14 @@ def run(words: Sequence[str]) -> int:
     offer_devices(config.devices or 1)
     from train import hosts, loop, seeds
 
-    hosts.join(command.coordinator, command.hosts, command.host)
-
     folder = None
-    if command.seeds == 1:
-        results = [loop.train(config)]
-    else:
-        folder, results = seeds.train(config, command.seeds)
-        print(seed_table(results), file=sys.stderr if config.json else sys.stdout)
+    with quiet_stdout(config.json):
+        hosts.join(command.coordinator, command.hosts, command.host)
+        if command.seeds == 1:
+            results = [loop.train(config)]
+        else:
+            folder, results = seeds.train(config, command.seeds)
+            print(seed_table(results), file=sys.stderr if config.json else sys.stdout)
     result = seeds.best(results)
     film = None
     try:
