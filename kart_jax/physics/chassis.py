@@ -3,6 +3,7 @@
 import chex
 import jax.numpy as jnp
 
+from kart_jax import geometry
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
 
@@ -81,7 +82,7 @@ def integrate(
     push_x, push_y = 0.5 * dt * accel_x, 0.5 * dt * accel_y
     vx, vy = state.vx + push_x, state.vy + push_y
     vx, vy = c * vx + s * vy + push_x, c * vy - s * vx + push_y
-    cy, sy = jnp.cos(state.yaw + half), jnp.sin(state.yaw + half)
+    cy, sy = geometry.direction(state.yaw + half)
     mean_x, mean_y = 0.5 * (state.vx + vx), 0.5 * (state.vy + vy)
     x, y = state.x + dt * (cy * mean_x - sy * mean_y), state.y + dt * (sy * mean_x + cy * mean_y)
     yaw = state.yaw + 2.0 * half

@@ -3,6 +3,7 @@
 import chex
 import jax.numpy as jnp
 
+from kart_jax import geometry
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState, Walls
 
@@ -79,7 +80,7 @@ def resolve(state: KartState, walls: Walls, params: KartParams) -> KartState:
     A point is in contact when its distance is negative; a point deep inside is handled like one that just
     touched, so a fast kart is caught however far it got in one step.
     """
-    c, s = jnp.cos(state.yaw), jnp.sin(state.yaw)
+    c, s = geometry.direction(state.yaw)
     motion = (state.vx, state.vy, state.yaw_rate)
     x, y = state.x, state.y
     for i, (px, py) in enumerate(_corners(params)):

@@ -16,6 +16,7 @@ millimetre in n for bends as tight as a kart's, and continuous from sample to sa
 import chex
 import jax.numpy as jnp
 
+from kart_jax import geometry
 from kart_jax.track.types import Column, TrackPoint, Tracks
 
 PAST_CENTRE = 0.2  # 1 - k v at and beyond which the arc is measured as if the point were there
@@ -53,7 +54,7 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
     n = n - turn * near / 3.0
     arc = arc + n * turn / jnp.maximum(1.0 - k * n, PAST_CENTRE)
     angle = k * arc + turn
-    c, d = jnp.cos(angle), jnp.sin(angle)
+    c, d = geometry.direction(angle)
     s = jnp.mod(index * tracks.spacing[track] + arc, tracks.length[track])
     left = n > 0
     half_left = row[..., Column.HALF_LEFT] + row[..., Column.HALF_LEFT_SLOPE] * near
