@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from kart_jax import geometry
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
+from kart_jax.stage import stage
 
 Four = tuple[chex.Array, ...]  # one entry per wheel, in the order of `types`
 
@@ -39,6 +40,7 @@ def wheel_velocities(
     return tuple(along), tuple(across)
 
 
+@stage()
 def accelerations(
     vx: chex.Array, vy: chex.Array, along: Four, across: Four, cosine: Four, sine: Four, params: KartParams
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
