@@ -17,7 +17,7 @@ import chex
 import jax.numpy as jnp
 
 from kart_jax import geometry
-from kart_jax.bounds import at_least, within
+from kart_jax.bounds import at_least, at_most, within
 from kart_jax.track.types import Column, TrackPoint, Tracks
 
 PAST_CENTRE = 0.2  # 1 - k v at and beyond which the arc is measured as if the point were there
@@ -47,8 +47,9 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
     ku, kv = k * u, 1.0 - k * v
     n = (2.0 * v - k * (u * u + v * v)) / (1.0 + jnp.sqrt(ku * ku + kv * kv + 1e-12))
     safe = at_least(kv, PAST_CENTRE)
-    # With q = ku / safe: atan(q) / q = 1 / (1 + q² / 3) to 1e-4 for the q of half a spacing.
-    arc = u * safe / (safe * safe + ku * ku * (1 / 3))
+    arc = u / safe
+    q = k * arc
+    arc = arc / (1.0 + q * q / 3.0)  # atan(q) / q = 1 / (1 + q² / 3) to 1e-4 for the q of half a spacing
     # The slope of the curvature, held to one spacing: a point far outside the grid is not near its sample.
     near = within(arc, -tracks.spacing[track], tracks.spacing[track])
     turn = row[..., Column.CURVATURE_SLOPE] * near * near * 0.5
@@ -56,7 +57,9 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
     arc = arc + n * turn / at_least(1.0 - k * n, PAST_CENTRE)
     angle = k * arc + turn
     c, d = geometry.direction(angle)
-    s = _within_lap(index * tracks.spacing[track] + arc, tracks.length[track])
+    # Of its sample no s is beyond the lap; the bound is there so that no compiler rounds product and sum as one, and s
+    # is the same in every program.
+    s = _within_lap(at_most(index * tracks.spacing[track], tracks.length[track]) + arc, tracks.length[track])
     left = n > 0
     half_left = row[..., Column.HALF_LEFT] + row[..., Column.HALF_LEFT_SLOPE] * near
     half_right = row[..., Column.HALF_RIGHT] + row[..., Column.HALF_RIGHT_SLOPE] * near
