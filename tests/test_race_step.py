@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kart_jax.physics.params import preset
+from kart_jax.physics.state import is_finite
 from kart_jax.physics.types import Controls
 from kart_jax.race.place import place, place_on_grid
 from kart_jax.race.step import step, wheel_points
@@ -76,6 +77,21 @@ def test_one_wheel_on_the_asphalt_is_on_the_track(drive):
     _, states = drive
     assert states.on_track[0, 2]
     assert np.min(states.karts.vx[:, 2]) < np.min(states.karts.vx[:, 0])
+
+
+def test_no_number_in_a_kart_or_its_controls_is_never_hidden(drive, oval, params):
+    """nan in any number of a kart that a step reads, or in its controls, is in that kart after it, and in no other."""
+    first, _ = drive
+    hands = Controls(steering=jnp.zeros(3), throttle=jnp.full(3, 0.4), brake=jnp.zeros(3))
+    run = jax.jit(lambda race, hands: jax.vmap(is_finite)(step(race, hands, oval, params, DT, SUBSTEPS).karts))
+    assert np.all(run(first, hands))
+    for name, field in vars(first.karts).items():
+        if jnp.issubdtype(field.dtype, jnp.floating) and name != "accel_y":  # which is only shown
+            broken = first.replace(karts=first.karts.replace(**{name: field.at[1].set(jnp.nan)}))
+            np.testing.assert_array_equal(run(broken, hands), [True, False, True], err_msg=name)
+    for name, field in vars(hands).items():
+        broken = hands.replace(**{name: field.at[1].set(jnp.nan)})
+        np.testing.assert_array_equal(run(first, broken), [True, False, True], err_msg=name)
 
 
 def test_grid_slots_lie_before_the_line(oval, params):

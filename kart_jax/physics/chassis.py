@@ -3,8 +3,10 @@
 import chex
 import jax.numpy as jnp
 
+from kart_jax import geometry
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
+from kart_jax.stage import stage
 
 Four = tuple[chex.Array, ...]  # one entry per wheel, in the order of `types`
 
@@ -38,6 +40,7 @@ def wheel_velocities(
     return tuple(along), tuple(across)
 
 
+@stage()
 def accelerations(
     vx: chex.Array, vy: chex.Array, along: Four, across: Four, cosine: Four, sine: Four, params: KartParams
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
@@ -81,7 +84,7 @@ def integrate(
     push_x, push_y = 0.5 * dt * accel_x, 0.5 * dt * accel_y
     vx, vy = state.vx + push_x, state.vy + push_y
     vx, vy = c * vx + s * vy + push_x, c * vy - s * vx + push_y
-    cy, sy = jnp.cos(state.yaw + half), jnp.sin(state.yaw + half)
+    cy, sy = geometry.direction(state.yaw + half)
     mean_x, mean_y = 0.5 * (state.vx + vx), 0.5 * (state.vy + vy)
     x, y = state.x + dt * (cy * mean_x - sy * mean_y), state.y + dt * (sy * mean_x + cy * mean_y)
     yaw = state.yaw + 2.0 * half

@@ -1,10 +1,15 @@
 """Contact of the bodywork with barriers: impulses with restitution and friction, plus a push out of the barrier."""
 
 import chex
+import jax
 import jax.numpy as jnp
+from flax import struct
 
+from kart_jax import geometry
+from kart_jax.bounds import at_most, within
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState, Walls
+from kart_jax.stage import stage
 
 Motion = tuple[chex.Array, chex.Array, chex.Array]  # vx, vy (m/s, body frame), yaw rate (rad/s)
 
@@ -18,59 +23,61 @@ def open_field(dtype: jnp.dtype | type = float) -> Walls:
     return Walls(distance=jnp.full((POINTS,), 1e3, dtype), normal=jnp.zeros((POINTS, 2), dtype))
 
 
-def _corners(params: KartParams) -> tuple[tuple[chex.Array, chex.Array], ...]:
-    """The contact points as scalars (x, y), m, body frame."""
-    front, rear = params.front_distance + params.nose, -params.rear_distance - params.tail
-    wide, narrow = 0.5 * params.rear_width, 0.5 * params.front_width
-    return (front, narrow), (front, -narrow), (rear, wide), (rear, -wide)
-
-
 def body_points(params: KartParams) -> chex.Array:
     """(P, 2) m, contact points of the bodywork in the body frame."""
-    return jnp.stack([jnp.stack(corner) for corner in _corners(params)])
+    front, rear = params.front_distance + params.nose, -params.rear_distance - params.tail
+    wide, narrow = 0.5 * params.rear_width, 0.5 * params.front_width
+    corners = (front, narrow), (front, -narrow), (rear, wide), (rear, -wide)
+    return jnp.stack([jnp.stack(corner) for corner in corners])
 
 
-def _speed(motion: Motion, x: chex.Array, y: chex.Array, dx: chex.Array, dy: chex.Array) -> chex.Array:
-    """Velocity (m/s) of the body's point (x, y) along the unit vector (dx, dy)."""
+@struct.dataclass
+class Line:
+    """A line through a contact point, in the body frame, along which an impulse acts."""
+
+    dx: chex.Array  # (...) unit vector
+    dy: chex.Array
+    arm: chex.Array  # (...) m, lever arm about the centre of gravity
+    mass: chex.Array  # (...) kg that an impulse meets: 1 / (1/m + arm² / I_z)
+
+
+def _line(x: chex.Array, y: chex.Array, dx: chex.Array, dy: chex.Array, params: KartParams) -> Line:
+    """The line along (dx, dy) through the point (x, y)."""
+    arm = x * dy - y * dx
+    return Line(dx, dy, arm, 1.0 / (1.0 / params.mass + arm * arm * (1.0 / params.yaw_inertia)))
+
+
+def _speed(motion: Motion, line: Line) -> chex.Array:
+    """Velocity (m/s) of the body's point along its line: (v + r x point) . (dx, dy)."""
     vx, vy, rate = motion
-    return (vx - rate * y) * dx + (vy + rate * x) * dy
+    return vx * line.dx + vy * line.dy + rate * line.arm
 
 
-def _inertia(arm: chex.Array, params: KartParams) -> chex.Array:
-    """Mass (kg) that an impulse at lever arm `arm` (m) meets: 1 / (1/m + arm² / I_z)."""
-    return 1.0 / (1.0 / params.mass + arm * arm / params.yaw_inertia)
-
-
-def _apply(
-    motion: Motion, impulse: chex.Array, arm: chex.Array, dx: chex.Array, dy: chex.Array, params: KartParams
-) -> Motion:
-    """Velocities after an impulse (N s) along (dx, dy) at lever arm `arm` (m)."""
+def _apply(motion: Motion, impulse: chex.Array, line: Line, params: KartParams) -> Motion:
+    """Velocities after an impulse (N s) along the line."""
     vx, vy, rate = motion
-    return (
-        vx + impulse * dx / params.mass,
-        vy + impulse * dy / params.mass,
-        rate + impulse * arm / params.yaw_inertia,
-    )
+    push = impulse * (1.0 / params.mass)
+    return vx + push * line.dx, vy + push * line.dy, rate + impulse * (1.0 / params.yaw_inertia) * line.arm
 
 
+@stage("point")
 def _bounce(
-    motion: Motion, x: chex.Array, y: chex.Array, nx: chex.Array, ny: chex.Array, active: chex.Array, params: KartParams
+    motion: Motion, normals: Line, tangents: Line, distance: chex.Array, params: KartParams, point: int
 ) -> Motion:
-    """Velocities after contact at one point; body frame throughout.
+    """Velocities after contact at the point of that number.
 
     Along the normal j = -(1 + e) v_n m_n for v_n < 0, then across it |j_t| <= mu j, never reversing v_t.
     Each is an impulse along one line with e <= 1, so neither can add energy.
     """
-    closing = jnp.minimum(_speed(motion, x, y, nx, ny), 0.0)
+    normal, tangent = (jax.tree.map(lambda field: field[point], lines) for lines in (normals, tangents))
+    closing = at_most(_speed(motion, normal), 0.0)
     restitution = params.restitution * closing * closing / (closing * closing + SOFT_SPEED**2)
-    arm = x * ny - y * nx
-    normal = jnp.where(active, -(1.0 + restitution) * closing * _inertia(arm, params), 0.0)
-    motion = _apply(motion, normal, arm, nx, ny, params)
+    push = jnp.where(distance[point] < 0.0, -(1.0 + restitution) * closing * normal.mass, 0.0)
+    motion = _apply(motion, push, normal, params)
 
-    arm = x * nx + y * ny  # lever arm of the tangent (-ny, nx)
-    most = params.wall_friction * normal
-    stop = -_speed(motion, x, y, -ny, nx) * _inertia(arm, params)
-    return _apply(motion, jnp.clip(stop, -most, most), arm, -ny, nx, params)
+    most = params.wall_friction * push
+    stop = -_speed(motion, tangent) * tangent.mass
+    return _apply(motion, within(stop, -most, most), tangent, params)
 
 
 def resolve(state: KartState, walls: Walls, params: KartParams) -> KartState:
@@ -79,12 +86,15 @@ def resolve(state: KartState, walls: Walls, params: KartParams) -> KartState:
     A point is in contact when its distance is negative; a point deep inside is handled like one that just
     touched, so a fast kart is caught however far it got in one step.
     """
-    c, s = jnp.cos(state.yaw), jnp.sin(state.yaw)
+    c, s = geometry.direction(state.yaw)
+    points, wx, wy = body_points(params), walls.normal[:, 0], walls.normal[:, 1]
+    nx, ny = c * wx + s * wy, c * wy - s * wx
+    normals = _line(points[:, 0], points[:, 1], nx, ny, params)
+    tangents = _line(points[:, 0], points[:, 1], -ny, nx, params)
+    push = 0.5 * within(-walls.distance, 0.0, MOST_PUSH)
     motion = (state.vx, state.vy, state.yaw_rate)
     x, y = state.x, state.y
-    for i, (px, py) in enumerate(_corners(params)):
-        wx, wy, distance = walls.normal[i, 0], walls.normal[i, 1], walls.distance[i]
-        motion = _bounce(motion, px, py, c * wx + s * wy, c * wy - s * wx, distance < 0.0, params)
-        push = 0.5 * jnp.clip(-distance, 0.0, MOST_PUSH)
-        x, y = x + push * wx, y + push * wy
+    for i in range(POINTS):
+        motion = _bounce(motion, normals, tangents, walls.distance, params, i)
+        x, y = x + push[i] * wx[i], y + push[i] * wy[i]
     return state.replace(x=x, y=y, vx=motion[0], vy=motion[1], yaw_rate=motion[2])

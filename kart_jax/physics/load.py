@@ -18,6 +18,7 @@ import jax.numpy as jnp
 
 from kart_jax.physics import steering
 from kart_jax.physics.params import KartParams
+from kart_jax.stage import stage
 
 SOFTNESS = 0.10  # of an axle's load: width over which a wheel's load bends smoothly into zero
 
@@ -62,6 +63,7 @@ def roll_split(accel_y: chex.Array, twist: chex.Array, params: KartParams) -> ch
     return carried / (1.0 + front + rear)
 
 
+@stage()
 def wheel_loads(
     accel_x: chex.Array, accel_y: chex.Array, left: chex.Array, right: chex.Array, params: KartParams
 ) -> tuple[chex.Array, chex.Array, chex.Array, chex.Array]:

@@ -3,13 +3,14 @@
 import chex
 import jax.numpy as jnp
 
+from kart_jax.bounds import within
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import Surface
 
 
 def _past(distance: chex.Array, width: chex.Array) -> chex.Array:
     """Smooth step from 0 to 1 around distance 0 over `width`: t²(3 - 2t)."""
-    t = jnp.clip(distance / width + 0.5, 0.0, 1.0)
+    t = within(distance * (1.0 / width) + 0.5, 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 

@@ -47,20 +47,21 @@ def step(
     advance = jax.vmap(_advance_kart, in_axes=(0, 0, 0, 0, None, None, own, None, None, None))
 
     def substep(carry, _):
-        karts, clock, place, kept, wall, tick = carry
-        karts, clock, place, on_track, distance = advance(
-            karts, clock, place, controls, tracks, state.track, params, tick, dt, track_limit
+        karts, clock, s, kept, wall, tick = carry
+        karts, clock, s, on_track, distance = advance(
+            karts, clock, s, controls, tracks, state.track, params, tick, dt, track_limit
         )
-        return (karts, clock, place, kept & on_track, jnp.minimum(wall, distance), tick + 1), None
+        return (karts, clock, s, kept & on_track, jnp.minimum(wall, distance), tick + 1), None
 
     kept, wall = jnp.ones_like(state.on_track), jnp.full_like(state.wall_distance, jnp.inf)
-    carry = (state.karts, state.timing, state.place, kept, wall, state.tick)
-    (karts, clock, place, kept, wall, tick), _ = jax.lax.scan(substep, carry, None, length=substeps)
+    carry = (state.karts, state.timing, state.place.s, kept, wall, state.tick)
+    (karts, clock, s, kept, wall, tick), _ = jax.lax.scan(substep, carry, None, length=substeps)
     return replace(
         state,
         karts=karts,
         timing=clock,
-        place=place,
+        # Between its physics steps a race needs no more of its place than s.
+        place=query.locate(tracks, state.track, karts.x, karts.y).replace(s=s),
         on_track=kept,
         wall_distance=wall,
         tick=tick,
@@ -68,18 +69,24 @@ def step(
     )
 
 
-def _advance_kart(kart: KartState, clock, place, controls, tracks, track, params, tick, dt, track_limit):
-    """One physics step of one kart; returns kart, timing, place, on_track () bool, wall distance () m."""
-    index = jnp.round(place.s / tracks.spacing[track]).astype(jnp.int32)
+def _advance_kart(kart: KartState, clock, before, controls, tracks, track, params, tick, dt, track_limit):
+    """One physics step of one kart at arc length `before`.
+
+    Returns:
+        kart, timing, arc length () m, on_track () bool, wall distance () m.
+    """
+    index = jnp.round(before * (1.0 / tracks.spacing[track])).astype(jnp.int32)
     index = jnp.where(index >= tracks.count[track], 0, index)
-    wheels = _project_body(wheel_points(params), kart, tracks, track, index)
-    bodywork = _project_body(contact.body_points(params), kart, tracks, track, index)
+    points = jnp.concatenate([wheel_points(params), contact.body_points(params)])
+    projected = _project_body(points, kart, tracks, track, index)
+    wheels = jax.tree.map(lambda field: field[:4], projected)
+    bodywork = jax.tree.map(lambda field: field[4:], projected)
     ground = surface.blend(params, wheels.edge, wheels.kerb)
     walls = _walls(bodywork)
     moved = physics.step(kart, controls, params, ground, walls, dt)
-    after = query.locate(tracks, track, moved.x, moved.y)
+    after = query.locate(tracks, track, moved.x, moved.y).s
     on_track = jnp.min(wheels.edge) <= track_limit
-    clock = timing.update(clock, tracks, track, place.s, after.s, on_track, tick, dt)
+    clock = timing.update(clock, tracks, track, before, after, on_track, tick, dt)
     return moved, clock, after, on_track, jnp.min(walls.distance)
 
 

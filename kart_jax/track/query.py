@@ -16,6 +16,8 @@ millimetre in n for bends as tight as a kart's, and continuous from sample to sa
 import chex
 import jax.numpy as jnp
 
+from kart_jax import geometry
+from kart_jax.bounds import at_least, at_most, within
 from kart_jax.track.types import Column, TrackPoint, Tracks
 
 PAST_CENTRE = 0.2  # 1 - k v at and beyond which the arc is measured as if the point were there
@@ -32,7 +34,7 @@ def nearest_sample(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Arr
 
 def _cell(position: chex.Array, extent: chex.Array, size: float) -> chex.Array:
     """Number of the cell at `position` m from the origin, within the circuit's own cells."""
-    return jnp.clip(position / size, 0.0, extent / size - 0.5).astype(jnp.int32)
+    return within(position * (1.0 / size), 0.0, extent * (1.0 / size) - 0.5).astype(jnp.int32)
 
 
 def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array, y: chex.Array) -> TrackPoint:
@@ -44,17 +46,20 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
     u, v = tx * dx + ty * dy, tx * dy - ty * dx
     ku, kv = k * u, 1.0 - k * v
     n = (2.0 * v - k * (u * u + v * v)) / (1.0 + jnp.sqrt(ku * ku + kv * kv + 1e-12))
-    safe = jnp.maximum(kv, PAST_CENTRE)
-    q = ku / safe
-    arc = u / safe / (1.0 + q * q / 3.0)  # atan(q) / q = 1 / (1 + q² / 3) to 1e-4 for the q of half a spacing
+    safe = at_least(kv, PAST_CENTRE)
+    arc = u / safe
+    q = k * arc
+    arc = arc / (1.0 + q * q / 3.0)  # atan(q) / q = 1 / (1 + q² / 3) to 1e-4 for the q of half a spacing
     # The slope of the curvature, held to one spacing: a point far outside the grid is not near its sample.
-    near = jnp.clip(arc, -tracks.spacing[track], tracks.spacing[track])
-    turn = row[..., Column.CURVATURE_SLOPE] * near * near / 2.0
-    n = n - turn * near / 3.0
-    arc = arc + n * turn / jnp.maximum(1.0 - k * n, PAST_CENTRE)
+    near = within(arc, -tracks.spacing[track], tracks.spacing[track])
+    turn = row[..., Column.CURVATURE_SLOPE] * near * near * 0.5
+    n = n - turn * near * (1 / 3)
+    arc = arc + n * turn / at_least(1.0 - k * n, PAST_CENTRE)
     angle = k * arc + turn
-    c, d = jnp.cos(angle), jnp.sin(angle)
-    s = jnp.mod(index * tracks.spacing[track] + arc, tracks.length[track])
+    c, d = geometry.direction(angle)
+    # Of its sample no s is beyond the lap; the bound is there so that no compiler rounds product and sum as one, and s
+    # is the same in every program.
+    s = _within_lap(at_most(index * tracks.spacing[track], tracks.length[track]) + arc, tracks.length[track])
     left = n > 0
     half_left = row[..., Column.HALF_LEFT] + row[..., Column.HALF_LEFT_SLOPE] * near
     half_right = row[..., Column.HALF_RIGHT] + row[..., Column.HALF_RIGHT_SLOPE] * near
@@ -64,7 +69,7 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
         row[..., Column.BARRIER_RIGHT] + row[..., Column.BARRIER_RIGHT_SLOPE] * near,
     )
     return TrackPoint(
-        s=jnp.where(s < tracks.length[track], s, 0.0),  # the remainder of a tiny negative rounds up to the length
+        s=s,
         n=n,
         tx=c * tx - d * ty,
         ty=d * tx + c * ty,
@@ -76,6 +81,13 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
         kerb=jnp.where(left, row[..., Column.KERB_LEFT], row[..., Column.KERB_RIGHT]),
         rubber=row[..., Column.RUBBER] + row[..., Column.RUBBER_SLOPE] * near,
     )
+
+
+def _within_lap(s: chex.Array, length: chex.Array) -> chex.Array:
+    """Arc length `s` (...) m brought into [0, length), without the library's call for each that `jnp.mod` is."""
+    s = s - length * jnp.floor(s * (1.0 / length))
+    s = jnp.where(s < 0.0, s + length, s)
+    return jnp.where(s >= length, 0.0, s)  # what is less than the lap by less than float32 can tell
 
 
 def locate(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> TrackPoint:
@@ -92,11 +104,12 @@ def locate(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> T
         border, and its distance from there is added to the offset, so that nothing far away looks like asphalt.
     """
     low, size = tracks.origin[track], tracks.extent[track]
-    inside_x = jnp.clip(x, low[..., 0], low[..., 0] + size[..., 0])
-    inside_y = jnp.clip(y, low[..., 1], low[..., 1] + size[..., 1])
+    inside_x = within(x, low[..., 0], low[..., 0] + size[..., 0])
+    inside_y = within(y, low[..., 1], low[..., 1] + size[..., 1])
     beyond = jnp.abs(x - inside_x) + jnp.abs(y - inside_y)
     first = project(tracks, track, nearest_sample(tracks, track, inside_x, inside_y), inside_x, inside_y)
-    index = jnp.mod(jnp.round(first.s / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
+    index = jnp.round(first.s * (1.0 / tracks.spacing[track])).astype(jnp.int32)
+    index = jnp.where(index >= tracks.count[track], 0, index)
     point = project(tracks, track, index, inside_x, inside_y)
     return point.replace(  # type: ignore[attr-defined]  # flax adds it
         n=point.n + jnp.where(point.n > 0, beyond, -beyond),
