@@ -124,7 +124,7 @@ def _advance(course: Course, plan: Plan, race: RaceState) -> tuple[RaceState, ch
     race = step(race, hands, tracks, course.kart, course.config.physics_dt, course.config.substeps)
     kart, points = jax.tree.map(lambda leaf: leaf[0], race.karts), wheel_points(course.kart)
     dx, dy = geometry.rotate(points[:, 0], points[:, 1], kart.yaw)
-    index = jnp.mod(jnp.round(race.place.s[0] / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
+    index = query.sample_at(tracks, track, race.place.s[0])
     return race, jnp.max(query.project(tracks, track, index, kart.x + dx, kart.y + dy).edge)
 
 

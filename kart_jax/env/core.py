@@ -50,7 +50,10 @@ def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: f
 
 @struct.dataclass
 class KartEnv:
-    """One kart on one circuit of a stack; make it with `kart_jax.make`."""
+    """One kart on one circuit of a stack; make it with `kart_jax.make`.
+
+    Its parts are jitted, so that a process traces each once and not in every program that is made of them.
+    """
 
     tracks: Tracks
     scene: Scene | None  # the tracks as the renderer wants them; None without vision
@@ -99,6 +102,7 @@ class KartEnv:
         info = self.tell(driven, outcome, observation)
         return observation, driven, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
 
+    @jax.jit
     def _move(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, Outcome]:
         """Drive and judge one control step."""
         params = _varied(params, state.drawn)
@@ -119,6 +123,7 @@ class KartEnv:
             track=driven.race.track,
         )
 
+    @jax.jit
     def begin(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
         """State at the start of an episode; its pictures are still to be drawn."""
         config = self.config
@@ -191,6 +196,7 @@ class KartEnv:
         after = replace(after, timers=timers, episode_return=before.episode_return + jnp.sum(terms))
         return after, Outcome(terminated, truncated, cause, lap_completed, terms)
 
+    @jax.jit
     def see(self, state: EnvState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, EnvState]:
         """Draw the picture of `state`, push it (or fill the stack where `fresh`), and read the observation."""
         race, config = state.race, self.config

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from kart_jax.env.params import EnvParams, StartRange
 from kart_jax.race.place import place
 from kart_jax.race.types import RaceState
+from kart_jax.track import query
 from kart_jax.track.types import Column, Tracks
 
 LOOK_AHEAD = (0.0, 4.0, 8.0, 14.0, 22.0, 32.0, 45.0, 60.0)  # m, where the curvature is read for the start speed
@@ -135,7 +136,7 @@ def _half_width(tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
 
 
 def _column(tracks: Tracks, track: chex.Array, s: chex.Array, column: Column) -> chex.Array:
-    """One column of the samples nearest to arc lengths `s`."""
-    index = jnp.mod(jnp.round(s / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
+    """One column of the samples nearest to arc lengths `s`, which may go on beyond the line."""
+    index = query.sample_at(tracks, track, jnp.mod(s, tracks.length[track]))
     rows = tracks.samples.shape[1]
     return jnp.take(tracks.samples.reshape(-1), (track * rows + index) * len(Column) + column, mode="clip")

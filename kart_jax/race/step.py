@@ -75,8 +75,7 @@ def _advance_kart(kart: KartState, clock, before, controls, tracks, track, param
     Returns:
         kart, timing, arc length () m, on_track () bool, wall distance () m.
     """
-    index = jnp.round(before * (1.0 / tracks.spacing[track])).astype(jnp.int32)
-    index = jnp.where(index >= tracks.count[track], 0, index)
+    index = query.sample_at(tracks, track, before)
     points = jnp.concatenate([wheel_points(params), contact.body_points(params)])
     projected = _project_body(points, kart, tracks, track, index)
     wheels = jax.tree.map(lambda field: field[:4], projected)

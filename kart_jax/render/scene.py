@@ -305,6 +305,8 @@ def stored(scene: Scene, compute: Callable[[], Any]) -> Any:
     accelerator, which would have to ask the host for the choice, nothing is forced.
     """
 
+    compute = jax.jit(compute)  # or it would be traced for each branch
+
     def nothing() -> Any:
         return jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(compute))
 

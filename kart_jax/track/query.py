@@ -32,6 +32,12 @@ def nearest_sample(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Arr
     return jnp.take(tracks.cells.reshape(-1), flat, mode="clip").astype(jnp.int32)
 
 
+def sample_at(tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
+    """Number of the sample nearest to arc length `s` (...) m in [0, length); int32 (...)."""
+    index = jnp.round(s * (1.0 / tracks.spacing[track])).astype(jnp.int32)
+    return jnp.where(index >= tracks.count[track], 0, index)
+
+
 def _cell(position: chex.Array, extent: chex.Array, size: float) -> chex.Array:
     """Number of the cell at `position` m from the origin, within the circuit's own cells."""
     return within(position * (1.0 / size), 0.0, extent * (1.0 / size) - 0.5).astype(jnp.int32)
@@ -108,9 +114,7 @@ def locate(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> T
     inside_y = within(y, low[..., 1], low[..., 1] + size[..., 1])
     beyond = jnp.abs(x - inside_x) + jnp.abs(y - inside_y)
     first = project(tracks, track, nearest_sample(tracks, track, inside_x, inside_y), inside_x, inside_y)
-    index = jnp.round(first.s * (1.0 / tracks.spacing[track])).astype(jnp.int32)
-    index = jnp.where(index >= tracks.count[track], 0, index)
-    point = project(tracks, track, index, inside_x, inside_y)
+    point = project(tracks, track, sample_at(tracks, track, first.s), inside_x, inside_y)
     return point.replace(  # type: ignore[attr-defined]  # flax adds it
         n=point.n + jnp.where(point.n > 0, beyond, -beyond),
         edge=point.edge + beyond,
