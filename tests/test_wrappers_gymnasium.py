@@ -53,6 +53,7 @@ def test_gymnasium_checker_accepts_the_environment(env):
         check_env(env)
 
 
+@pytest.mark.slow
 def test_gymnasium_checker_accepts_a_lane_of_the_vector_environment():
     check_env(Lane(RacingVectorEnv(3, "beginner_track", telemetry_history=2)), skip_render_check=True)
 
