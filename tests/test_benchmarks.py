@@ -160,6 +160,7 @@ def test_a_peer_that_cannot_be_installed_is_left_out_with_the_reason():
     )
 
 
+@pytest.mark.slow
 def test_one_small_picture_has_a_rate(capsys):
     words = ["--size", "8x16", "--karts", "2", "--seconds", "0", "--json"]
     report.run(render.BENCHMARK, render.flags(), words)

@@ -112,6 +112,7 @@ def test_sampling_wraps_at_the_count():
     np.testing.assert_allclose(path.along(values, tracks, jnp.int32(1), middle), 31.5, atol=1e-2)
 
 
+@pytest.mark.slow
 def test_a_plan_does_not_depend_on_the_longest_circuit_of_the_stack():
     # Planned on the nodes of a circuit 17 times as long, the steps of 0.1 m drown curvature in rounding: nan.
     kart = preset("rental_gx270")

@@ -236,6 +236,7 @@ def size_in_bytes(tree) -> int:
     return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 def test_memory_of_the_nine_shipped_circuits():
     # As the environment holds them: the stack, padded to the largest of each shape, and the view's ground.
     shipped = load(names())

@@ -102,6 +102,7 @@ def test_kernels_start_orthogonal():
     np.testing.assert_allclose(kernel.T @ kernel, 2 * np.eye(64), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_bfloat16_computes_with_the_same_float32_parameters():
     encoder = partial(networks.VisionEncoder, precision="bfloat16")
     graph, params = networks.build(jax.random.key(0), 3, "patches", 0.5, 0.3, encoder, "bfloat16")

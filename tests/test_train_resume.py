@@ -53,7 +53,7 @@ def test_a_run_killed_at_a_random_point_resumes_to_the_same_numbers(unbroken, tm
     assert rows(resumed.folder) == rows(whole.folder)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_request_to_stop_saves_and_ends_with_130(tmp_path, number):
     config = dataclasses.replace(SMALL, runs_dir=str(tmp_path), save_name="asked", checkpoint_freq=512, timesteps=10**6)
     process = launch(config, tmp_path)

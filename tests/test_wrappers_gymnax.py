@@ -50,7 +50,7 @@ def test_both_conventions_say_what_the_native_environment_does(six, five):
     assert len(longer) == 6 and len(shorter) == 5
 
 
-@pytest.mark.parametrize("steps", [1, 3])
+@pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_the_episode_is_truncated_after_its_steps_and_starts_afresh(six, steps):
     params = six.default_params.replace(max_steps_in_episode=jnp.int32(steps))
     obs, state = six.reset(jax.random.key(2), params)
