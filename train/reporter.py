@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from train import hosts
 from train.checkpoint import Checkpoints
@@ -44,7 +45,9 @@ class Reporter:
 
     def take(self, stacked: UpdateMetrics) -> list[dict[str, float]]:
         """Report each update of a finished chunk; `stacked` is on the host. Returns the scalars of each."""
-        self.diverged = self.diverged or not bool(finite((stacked.losses, stacked.reward_scale, stacked.std)))
+        told = jax.tree.leaves((stacked.losses, stacked.reward_scale, stacked.std))
+        # By NumPy: a question to the device would wait for the chunk that runs on it.
+        self.diverged = self.diverged or not all(np.all(np.isfinite(values)) for values in told)
         now = time.monotonic()
         progress, settings = self.run.progress, self.run.settings
         progress.elapsed += now - self.since
