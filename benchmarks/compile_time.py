@@ -4,7 +4,8 @@
     python benchmarks/compile_time.py --programs update --set telemetry_only=true
 
 Each repeat is a process of its own. "anew" begins with an empty cache folder, "cached" finds what the process before
-left there. The circuit itself comes from its own cache, as in every run but the first.
+left there: compiled programs, and the update as it was traced (`train/kept.py`). The circuit itself comes from its own
+cache, as in every run but the first.
 """
 
 import argparse
@@ -72,13 +73,16 @@ def compiled(program: str, wanted: tuple[str, int | None, int, tuple[str, ...]],
     if program == "update":
         import learner
 
+        from train import kept
         from train.update import chunk
 
         marks.append(time.perf_counter())
         run = learner.start(learner.request(track, karts, frame_stack, fields))
         jax.block_until_ready(run.state)
         marks.append(time.perf_counter())
-        lowered: Any = chunk.lower(run.graph, run.env, run.settings, run.state, run.mesh)
+        given = (run.graph, run.env, run.settings, run.state, run.mesh)
+        exported = kept.find(*given)  # as `kart train` does
+        lowered: Any = chunk.lower(*given) if exported is None else exported.lower(run.env, run.state)
     else:
         import world
 

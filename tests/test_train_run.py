@@ -15,6 +15,7 @@ from kart_jax.env.types import Cause
 from train import checkpoint, log, policy, ppo, return_scale, update
 from train.metrics import UpdateMetrics
 from train.progress import Progress
+from train.reporter import Reporter
 from train.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("on_ring")
@@ -122,6 +123,20 @@ def test_a_chunk_asks_nothing_of_the_host_while_it_runs(unbroken):
     assert crossings(chunk_without_transfers(finished)) == []
     telling = jax.jit(lambda x: jax.debug.print("{}", x)).lower(1.0).compile()
     assert len(crossings(telling)) == 1  # what would be found
+
+
+def test_writing_down_a_chunk_asks_nothing_of_the_device(tmp_path, monkeypatch):
+    """It would have to wait for the chunk that runs there meanwhile."""
+    take, taken = Reporter.take, []
+
+    def guarded(reporter, stacked):
+        with jax.transfer_guard("disallow"):
+            taken.append(take(reporter, stacked))
+        return taken[-1]
+
+    monkeypatch.setattr(Reporter, "take", guarded)
+    run(dataclasses.replace(SMALL, runs_dir=str(tmp_path), timesteps=1536))
+    assert len(taken) == 3
 
 
 def test_the_policy_of_a_run_loads_and_acts_within_bounds(unbroken):

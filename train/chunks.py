@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 
 import jax
 
+from kart_jax.env.core import KartEnv
+from train import kept
 from train.metrics import UpdateMetrics
-from train.state import stack
+from train.state import TrainState, stack
 from train.update import chunk
 
 if TYPE_CHECKING:
@@ -16,20 +18,25 @@ if TYPE_CHECKING:
 class Chunks:
     """Chunks of one run, or of several seeds of it in one program."""
 
-    def __init__(self, runs: Sequence["Run"]):
-        """Take over the states of the runs."""
+    def __init__(self, runs: Sequence["Run"], keep: bool = False):
+        """Take over the states of the runs; `keep` as in `train.kept`: what was traced before is not traced again."""
         self.runs = runs
         self.pending: UpdateMetrics | None = None
         self.state = runs[0].state if len(runs) == 1 else stack([run.state for run in runs], runs[0].mesh)
+        lead = runs[0]
+        given = (lead.graph, lead.env, lead.settings, self.state, lead.mesh, len(runs))
+        self.chunk = (kept.find(*given) if keep else None) or self._trace
 
     def launch(self) -> list[UpdateMetrics]:
         """Start a chunk; returns what the one before told, see `finish`."""
-        lead = self.runs[0]
         before = self.pending
-        self.state, self.pending = chunk(
-            lead.graph, lead.env, lead.settings, self.state, lead.mesh, seeds=len(self.runs)
-        )
+        self.state, self.pending = self.chunk(self.runs[0].env, self.state)
         return self._told(before)
+
+    def _trace(self, env: KartEnv, state: TrainState) -> tuple[TrainState, UpdateMetrics]:
+        """A chunk, traced by this process."""
+        lead = self.runs[0]
+        return chunk(lead.graph, env, lead.settings, state, lead.mesh, seeds=len(self.runs))
 
     def finish(self) -> list[UpdateMetrics]:
         """Wait for the chunk under way; what its updates told, stacked, for each run; nothing if none is."""

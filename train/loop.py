@@ -87,10 +87,13 @@ def make_env(settings: Settings) -> KartEnv:
     return dataclasses.replace(env, default_params=dataclasses.replace(params, limits=limits))
 
 
-def train(config: TrainConfig, quiet: bool = False) -> RunResult:
-    """Do what `kart train` is asked for, without a word if `quiet`; InputError when it cannot be done."""
+def train(config: TrainConfig, quiet: bool = False, keep: bool = False) -> RunResult:
+    """Do what `kart train` is asked for, without a word if `quiet`; InputError when it cannot be done.
+
+    `keep`: the sources are as they lie on the disk, so what was traced of them may be kept, see `train.kept`.
+    """
     run, notes = prepare(config)
-    return drive(run, notes, Console(stderr=config.json, quiet=quiet or not hosts.first()))
+    return drive(run, notes, Console(stderr=config.json, quiet=quiet or not hosts.first()), keep=keep)
 
 
 def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[str]]:
@@ -214,6 +217,7 @@ def drive(
     notes: Sequence[str] = (),
     console: Console | None = None,
     after_save: Callable[[], None] = lambda: None,
+    keep: bool = False,
 ) -> RunResult:
     """Train until the steps are done, a stop is asked for or training diverges.
 
@@ -223,8 +227,9 @@ def drive(
         run: from `prepare`, with its `notes`, which are shown first.
         console: where to show them and the progress; None = standard output.
         after_save: called whenever a checkpoint is complete, for instance to bring it to a safe place.
+        keep: see `train`.
     """
-    return drive_together([run], (*notes, f"run folder {run.folder.path}"), console, after_save)[0]
+    return drive_together([run], (*notes, f"run folder {run.folder.path}"), console, after_save, keep=keep)[0]
 
 
 def drive_together(
@@ -233,6 +238,7 @@ def drive_together(
     console: Console | None = None,
     after_save: Callable[[], None] = lambda: None,
     spread: Callable[[int, list[dict[str, float]]], None] = lambda steps, rows: None,
+    keep: bool = False,
 ) -> list[RunResult]:
     """Train runs that differ in their seed only, side by side in one compiled program; see `drive`.
 
@@ -241,6 +247,7 @@ def drive_together(
         notes: shown first.
         console, after_save: as in `drive`.
         spread: called after every update with its environment steps and the scalars of each run.
+        keep: see `train`.
 
     Returns:
         What became of each run. One that diverges is left behind, the others go on.
@@ -255,7 +262,7 @@ def drive_together(
             whole = f"chunks of {settings.steps_per_chunk:,}"
             screen.say(f"{total:,} steps: the {settings.timesteps:,} asked for, rounded up to whole {whole}")
         reporters = [Reporter(run, screen, f"seed {run.settings.seed}: " if many else "") for run in runs]
-        chunks = Chunks(runs)
+        chunks = Chunks(runs, keep)
         launched = last_saved = lead.steps
 
         def stop() -> bool:

@@ -22,8 +22,8 @@ from train.profiles import resolve
 MOST = 1024
 
 
-def train(config: TrainConfig, seeds: int, quiet: bool = False) -> tuple[Path, list[RunResult]]:
-    """Train with `seeds` seeds, from that of the request on; `quiet`: telling nothing on the screen.
+def train(config: TrainConfig, seeds: int, quiet: bool = False, keep: bool = False) -> tuple[Path, list[RunResult]]:
+    """Train with `seeds` seeds, from that of the request on; `quiet` and `keep` as in `train.loop.train`.
 
     Returns:
         The folder that holds the runs, and what became of each. InputError when it cannot be done.
@@ -53,7 +53,7 @@ def train(config: TrainConfig, seeds: int, quiet: bool = False) -> tuple[Path, l
         events.flush()
 
     console = Console(stderr=config.json, quiet=quiet)
-    results = loop.drive_together(runs, [f"run folders {folder}/seed-*"], console, spread=spread)
+    results = loop.drive_together(runs, [f"run folders {folder}/seed-*"], console, spread=spread, keep=keep)
     events.close()
     return folder, results
 

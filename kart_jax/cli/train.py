@@ -51,9 +51,9 @@ def run(words: Sequence[str]) -> int:
     with quiet_stdout(config.json):
         hosts.join(command.coordinator, command.hosts, command.host)
         if command.seeds == 1:
-            results = [loop.train(config)]
+            results = [loop.train(config, keep=True)]
         else:
-            folder, results = seeds.train(config, command.seeds)
+            folder, results = seeds.train(config, command.seeds, keep=True)
             print(seed_table(results), file=sys.stderr if config.json else sys.stdout)
     result = seeds.best(results)
     film = None
