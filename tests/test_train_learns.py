@@ -9,7 +9,7 @@ from conftest import oval_csv
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
 from kart_jax.telemetry import export, laps
-from train import evaluate, loop, profiles
+from train import checkpoint, evaluate, exam, loop, marks, profiles
 from train.config import TrainConfig
 
 REQUEST = TrainConfig(
@@ -78,6 +78,20 @@ def test_telemetry_beyond_all_memory_is_refused(trained):
     with pytest.raises(InputError, match=r"10000 drives of 100 laps is \d+\.\d GB; allowed are 2 GB; ask for fewer"):
         evaluate.evaluate("oval", drives=10_000, laps=100, telemetry=runs / "huge", runs_dir=str(runs))
     assert not (runs / "huge").exists()
+
+
+def test_the_exam_puts_the_checkpoint_first_that_laps_most_often(trained):
+    result, _ = trained
+    told = []
+    ranked = exam.hold(result.folder, told.append)
+    steps = {int(path.name) for path in result.folder.checkpoints.iterdir()}
+    assert {int(one.driver) for one in told} == {int(one.driver) for one in ranked} == steps
+    keys = [(one.completion_rate, -(one.mean_lap or 0.0)) for one in ranked]
+    assert keys == sorted(keys, reverse=True)
+    assert keys[0][0] >= 0.5
+    assert len(set(keys)) > 1
+    assert checkpoint.best_first(result.folder.path)[0].name == ranked[0].driver
+    result.folder.path.joinpath(marks.FILE).unlink()
 
 
 def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, oval):

@@ -12,10 +12,10 @@ from ring_runs import SMALL, chunk_without_transfers, crossings, read_events, ro
 from kart_jax import cli
 from kart_jax.env.reward import TERMS
 from kart_jax.env.types import Cause
-from train import checkpoint, log, policy, ppo, return_scale, update
+from train import checkpoint, log, marks, policy, ppo, return_scale, update
 from train.metrics import UpdateMetrics
 from train.progress import Progress
-from train.reporter import Reporter
+from train.reporter import Reporter, finite
 from train.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("on_ring")
@@ -59,6 +59,10 @@ def test_the_best_checkpoint_is_the_one_with_most_clean_laps(unbroken, tmp_path)
     saver = checkpoint.Checkpoints(tmp_path / "checkpoints", 0)
     for steps, progress in counters.items():
         saver.save(steps, finished.state, progress)
+    assert [path.name for path in checkpoint.best_first(tmp_path)] == ["256", "512", "384"]
+    marks.write(tmp_path, {128: (1.0, 40.0), 256: (0.0, None), 384: (0.5, 45.0), 512: (0.5, 44.0)})
+    assert [path.name for path in checkpoint.best_first(tmp_path)] == ["512", "384", "256"]  # 128 is gone
+    (tmp_path / marks.FILE).write_text("[1]")
     assert [path.name for path in checkpoint.best_first(tmp_path)] == ["256", "512", "384"]
     assert sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == [256, 384, 512]
 
@@ -126,12 +130,17 @@ def test_a_chunk_asks_nothing_of_the_host_while_it_runs(unbroken):
 
 
 def test_writing_down_a_chunk_asks_nothing_of_the_device(tmp_path, monkeypatch):
-    """It would have to wait for the chunk that runs there meanwhile."""
+    """It would have to wait for the chunk that runs there meanwhile: what it reads is NumPy's, and it computes there."""
     take, taken = Reporter.take, []
 
     def guarded(reporter, stacked):
+        assert {type(leaf) for leaf in jax.tree.leaves(stacked)} <= {np.ndarray}
+        state, reporter.run.state = reporter.run.state, None
         with jax.transfer_guard("disallow"):
+            with pytest.raises(Exception, match="Disallowed host-to-device transfer"):
+                finite(stacked.losses)  # as it was
             taken.append(take(reporter, stacked))
+        reporter.run.state = state
         return taken[-1]
 
     monkeypatch.setattr(Reporter, "take", guarded)

@@ -79,7 +79,7 @@ import jax, numpy as np
 from brax.training.agents.ppo import train as ppo
 from brax.training.agents.ppo.networks_vision import make_ppo_networks_vision
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.randomise import randomise
+from kart_jax.env.randomise import draw, vary
 from kart_jax.wrappers.brax import RacingBrax
 
 env = RacingBrax("beginner_track", config=EnvConfig(height=24, width=24, frame_stack=1))
@@ -88,7 +88,7 @@ ppo.train(
     env, num_timesteps=384, vision=True, num_envs=4, episode_length=40, unroll_length=16, batch_size=4,
     num_minibatches=2, num_updates_per_batch=2, num_evals=1, run_evals=False, num_eval_envs=4, max_devices_per_host=1,
     normalize_observations=True, log_training_metrics=True,
-    randomization_fn=lambda params, rng: (jax.vmap(randomise, in_axes=(0, None))(rng, params), 0),
+    randomization_fn=lambda params, rng: (jax.vmap(lambda key: vary(params, draw(key)))(rng), 0),
     network_factory=functools.partial(
         make_ppo_networks_vision, policy_obs_key="state", value_obs_key="state",
         policy_hidden_layer_sizes=(32,), value_hidden_layer_sizes=(32,)),

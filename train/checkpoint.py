@@ -23,7 +23,7 @@ from flax import nnx, struct
 from orbax.checkpoint import v1 as ocp
 
 from kart_jax.errors import InputError
-from train import hosts
+from train import hosts, marks
 from train.progress import Progress, from_json
 from train.return_scale import ReturnScale
 from train.state import TrainState
@@ -154,10 +154,19 @@ def find(place: Path) -> list[Path]:
 
 
 def best_first(place: Path) -> list[Path]:
-    """Like `find`, but a run's checkpoints ordered by `Progress.score`, the best first; of equals the later."""
+    """Like `find`, but a run's checkpoints the best first: by what they did in the exam, then by `Progress.score`.
+
+    Of equals the later comes first.
+    """
+    found = find(place)
     if _is_one(place):
-        return find(place)
-    return sorted(find(place), key=lambda path: (_score(path), int(path.name)), reverse=True)
+        return found
+    noted = marks.read(found[0].parent.parent)
+
+    def rank(path: Path) -> tuple[marks.Mark, tuple[float, float], int]:
+        return noted.get(int(path.name), marks.NONE), _score(path), int(path.name)
+
+    return sorted(found, key=rank, reverse=True)
 
 
 def _notes(path: Path) -> dict[str, Any]:

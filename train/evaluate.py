@@ -21,13 +21,14 @@ from kart_jax.drivers import scripted
 from kart_jax.env.batch import reset_batch, step_batch
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
-from kart_jax.env.make import make
+from kart_jax.env.make import Source, make
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
 from kart_jax.errors import InputError
 from kart_jax.telemetry import export, record
 from kart_jax.telemetry.channels import NAMES
 from train import fastest, run_folder, run_tracks
+from train.config import Settings
 from train.fastest import Minimum
 from train.networks import Observation
 from train.policy import Policy, load_policy
@@ -205,11 +206,7 @@ def evaluate(
     own = run_tracks.own(run_folder.find(run, Path(runs_dir)), settings.tracks)
     results: list[Result] = []
     for number, track in enumerate(track_name or settings.tracks, 1):
-        config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
-        env = make(track if track_name else own[track], kart=settings.kart, config=config)
-        plan = scripted.prepare(env.tracks, env.default_params.kart)
-        seconds = 1.5 * (laps + 1) * float(plan.lap_time[0])
-        params, steps = start_params(env.default_params, drives, seconds), math.ceil(seconds / config.control_dt)
+        env, plan, params, steps = course(track if track_name else own[track], settings, drives, laps)
         if telemetry:
             _check_size(steps, drives, laps)
         drivers: list[Driver] = [(run, "learned", exploring if explore else learned, policy, env)]
@@ -226,6 +223,21 @@ def evaluate(
             rows.append(_examined(driver, track, params, steps, file))
         results += rows if minimum is None else measured(rows, minimum)
     return results
+
+
+def course(
+    source: Source | list[Source], settings: Settings, drives: int, laps: int
+) -> tuple[KartEnv, scripted.Plan, EnvParams, int]:
+    """Circuits for the driver of a run; arguments as in `evaluate`.
+
+    Returns:
+        The environment, the scripted driver's plan, parameters (drives, ...), and the control steps of a drive.
+    """
+    config = EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only)
+    env = make(source, kart=settings.kart, config=config)
+    plan = scripted.prepare(env.tracks, env.default_params.kart)
+    seconds = 1.5 * (laps + 1) * float(jnp.max(plan.lap_time))
+    return env, plan, start_params(env.default_params, drives, seconds), math.ceil(seconds / config.control_dt)
 
 
 def _examined(driver: Driver, track: str, params: EnvParams, steps: int, telemetry: Path | None) -> Result:

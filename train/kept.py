@@ -34,7 +34,8 @@ from train.state import TrainState
 from train.update import Graph, chunk
 
 MOST = 32  # programs in the folder; the oldest go
-SETTLED = 60.0  # s; sources that changed later may not be those that this process imported
+LOADED = time.time()  # s since the epoch; the sources were imported shortly before
+SETTLED = 60.0  # s before; sources that changed later may not be those that this process imported
 CHECKSUM = hashlib.sha256().digest_size
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
@@ -50,7 +51,7 @@ def find(
         export for a part of the program.
     """
     folder = _folder()
-    if folder is None or hosts.several() or type(env) is not KartEnv or _changed() > time.time() - SETTLED:
+    if folder is None or hosts.several() or type(env) is not KartEnv or _changed() > LOADED - SETTLED:
         return None
     static = (settings, seeds, [(device.device_kind, device.id) for device in mesh.devices.flat], mesh.axis_names)
     path = folder / f"{_digest(static, (env, state))}.bin"

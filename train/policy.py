@@ -41,7 +41,7 @@ def load_policy(
 
     Args:
         run: run folder, run name under `runs_dir`, or one checkpoint of a run. Of a whole run the
-            best checkpoint is taken: most clean laps per update, then best mean return, see `Progress.score`.
+            best checkpoint is taken: by the exam at its end, then most clean laps per update, then best mean return.
         runs_dir: where runs are.
         warn: told of each damaged checkpoint that is passed over.
 
@@ -50,7 +50,11 @@ def load_policy(
     """
     folder = run_folder.find(run, Path(runs_dir))
     settings = run_folder.settings_of(folder)
+    return read(checkpoint.best_first(run_folder.checkpoint_place(run, Path(runs_dir))), settings, warn), settings
+
+
+def read(paths: list[Path], settings: Settings, warn: Callable[[str], None] = warnings.warn) -> Policy:
+    """The driver of the first good checkpoint of `paths`; `warn` and errors as in `load_policy`."""
     graph, params = state.build_network(settings, jax.random.key(settings.seed))
-    paths = checkpoint.best_first(run_folder.checkpoint_place(run, Path(runs_dir)))
     driver = checkpoint.restore_driver(paths, Driver(params, return_scale.start()), warn)
-    return Policy(params=driver.params, graph=graph), settings
+    return Policy(params=driver.params, graph=graph)

@@ -1,4 +1,4 @@
-"""The folder of a run: `config.json`, `tracks/`, `checkpoints/`, `tensorboard/`, `metrics.csv`, `videos/`,
+"""The folder of a run: `config.json`, `tracks/`, `checkpoints/`, `tensorboard/`, `metrics.csv`, `exam.json`, `videos/`,
 `telemetry/`."""
 
 import dataclasses

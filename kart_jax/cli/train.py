@@ -13,6 +13,7 @@ from kart_jax.cli.output import emit_json, quiet_stdout, table
 from train.config import TrainConfig
 
 if TYPE_CHECKING:
+    from train.evaluate import Result
     from train.loop import RunResult
 
 EXAMPLES = """
@@ -57,18 +58,21 @@ def run(words: Sequence[str]) -> int:
             print(seed_table(results), file=sys.stderr if config.json else sys.stdout)
     result = seeds.best(results)
     film = None
+    standings: list[dict[str, Any]] = []
     try:
         for one in results:
             if one.failure is not None:
                 print(f"kart: {one.failure}", file=sys.stderr)
         # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it afterwards.
         if result.failure is None and not result.interrupted and not hosts.several():
+            standings = examine(result, config)
             film = film_driver(result, config)
     finally:  # also when there is no film: the training is done and its figures are wanted
         if config.json and folder is None and hosts.first():
-            emit_json({**summary(result), "film": film})
+            emit_json({**summary(result), "exam": standings, "film": film})
         elif config.json and folder is not None:
-            emit_json({"folder": str(folder), "seeds": [summary(one) for one in results], "film": film})
+            seeds_told = [summary(one) for one in results]
+            emit_json({"folder": str(folder), "seeds": seeds_told, "exam": standings, "film": film})
     return 1 if result.failure is not None else 130 if result.interrupted else 0
 
 
@@ -102,6 +106,26 @@ def offer_devices(count: int) -> None:
 
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", count)
+
+
+def examine(result: "RunResult", config: TrainConfig) -> list[dict[str, Any]]:
+    """Let the kept checkpoints of a driver that laps show which drives best; figures of each, the best first."""
+    from train import checkpoint, exam
+
+    count = len(checkpoint.find(result.folder.path))
+    if count < 2 or not result.progress.laps:
+        return []
+    out = sys.stderr if config.json else sys.stdout
+    print(f"examining the {count} checkpoints that were kept ...", file=out, flush=True)
+
+    def report(one: "Result") -> None:
+        mean = "" if one.mean_lap is None else f", mean lap {one.mean_lap:.3f} s"
+        lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives with a clean lap{mean}"
+        print(f"after {int(one.driver):,} steps: {lapped}", file=out, flush=True)
+
+    fields = ("drives", "completion_rate", "mean_lap")
+    ranked = exam.hold(result.folder, report)
+    return [{"steps": int(one.driver), **{field: getattr(one, field) for field in fields}} for one in ranked]
 
 
 def film_driver(result: "RunResult", config: TrainConfig) -> dict[str, Any]:
