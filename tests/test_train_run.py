@@ -130,7 +130,7 @@ def test_a_chunk_asks_nothing_of_the_host_while_it_runs(unbroken):
 
 
 def test_writing_down_a_chunk_asks_nothing_of_the_device(tmp_path, monkeypatch):
-    """It would have to wait for the chunk that runs there meanwhile: what it reads is NumPy's, and it computes there."""
+    """It would have to wait for the chunk that runs there: it reads NumPy's arrays, and computes with NumPy."""
     take, taken = Reporter.take, []
 
     def guarded(reporter, stacked):
