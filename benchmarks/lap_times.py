@@ -17,14 +17,11 @@ import numpy as np
 import report
 from flax import struct
 
-from kart_jax import geometry
 from kart_jax.drivers import path, scripted
 from kart_jax.drivers.types import Plan
-from kart_jax.physics import chassis
 from kart_jax.physics.params import CLASSES, KartParams, preset
 from kart_jax.race.place import place
-from kart_jax.race.step import step
-from kart_jax.track import query
+from kart_jax.race.step import past_edge, step
 from kart_jax.track.load import load, names
 from kart_jax.track.types import Tracks
 
@@ -64,14 +61,6 @@ def plan(tracks: Tracks, params: KartParams, line: str) -> Plan:
     return jax.vmap(lambda kart: scripted.prepare(tracks, kart, line))(params)
 
 
-def _beyond(tracks: Tracks, track: chex.Array, kart, s: chex.Array, params: KartParams) -> chex.Array:
-    """How far () m the outermost wheel is past the edge."""
-    xs, ys = (jnp.stack(side) for side in chassis.wheel_positions(params))
-    dx, dy = geometry.rotate(xs, ys, kart.yaw)
-    index = jnp.mod(jnp.round(s / tracks.spacing[track]).astype(jnp.int32), tracks.count[track])
-    return jnp.max(query.project(tracks, track, index, kart.x + dx, kart.y + dy).edge)
-
-
 def drive(tracks: Tracks, track: chex.Array, params: KartParams, kart_plan: Plan, steps: int) -> Trail:
     """Let one kart lap circuit `track` for `steps` control steps; fields (steps, ...)."""
     start = tracks.length[track] - RUN_UP
@@ -91,7 +80,7 @@ def drive(tracks: Tracks, track: chex.Array, params: KartParams, kart_plan: Plan
             last_sectors=race.timing.last_sectors[0],
             valid_laps=race.timing.valid_laps[0],
             deviation=race.place.n[0] - path.along(kart_plan.path.offset, tracks, track, s),
-            beyond=_beyond(tracks, track, kart, s, params),
+            beyond=past_edge(kart, params, tracks, track, s),
             drift=jnp.arctan2(kart.vy, kart.vx),
         )
 

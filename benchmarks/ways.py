@@ -1,6 +1,6 @@
 """The choices in the hot loop of training: for each the way in use, and the ways that it was chosen over.
 
-What is in use is called, not copied; what is not is written here. Every way of a choice does the same work.
+What is in use is called where it stands alone; what is not is written here. Every way of a choice does the same work.
 """
 
 import dataclasses
@@ -276,7 +276,7 @@ def _go_on(run: Learner, compiled: jax.stages.Compiled) -> Any:
 
 
 def random_numbers(config: TrainConfig) -> Iterator[Way]:
-    """Updates from telemetry alone, of which drawing numbers is the largest part."""
+    """Updates from telemetry alone, where drawing numbers has its largest share."""
     for generator in ("threefry2x32", "rbg", "unsafe_rbg"):
         with jax.default_prng_impl(generator):
             run = learner.start(dataclasses.replace(config, telemetry_only=True, frame_stack=None))

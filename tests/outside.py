@@ -32,6 +32,19 @@ def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
     return python
 
 
+def checkout(factory: pytest.TempPathFactory, address: str) -> Path:
+    """The newest sources of a learner that is no package; skips if they cannot be had."""
+    folder = factory.mktemp("sources")
+    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
+    clone = ["git", "clone", "--quiet", "--depth", "1", address, str(folder)]
+    done = subprocess.run(clone, capture_output=True, text=True, env=environment, check=False)
+    if done.returncode:
+        reason = f"{address} cannot be fetched here: {done.stderr.strip().splitlines()[-1]}"
+        print(reason)
+        pytest.skip(reason)
+    return folder
+
+
 def run(python: Path, program: str) -> str:
     """What a program prints; it must end well. Compiled programs are kept where the other tests keep theirs."""
     cache = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}

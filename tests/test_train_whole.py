@@ -5,12 +5,13 @@ import json
 import os
 
 import chex
+import jax
 import pytest
 from conftest import oval_csv
 from ring_runs import chunk_without_transfers, crossings
 
 from kart_jax import cli
-from train import checkpoint, loop, ppo, rollout, update
+from train import checkpoint, kept, loop, ppo, rollout, update
 from train.config import TrainConfig
 
 
@@ -77,3 +78,19 @@ def test_training_on_pictures_is_traced_once_and_resumes_bit_for_bit(tmp_path, m
     assert checkpoint.content(resumed.state) == checkpoint.content(whole.state)
     monkeypatch.undo()  # the look at the program traces it once more
     assert crossings(chunk_without_transfers(whole)) == []
+    check_what_is_kept(whole, tmp_path, monkeypatch)
+
+
+def check_what_is_kept(run, tmp_path, monkeypatch):
+    """The chunk as `kart train` runs it, from the file that JAX exported it to: the same numbers, without the host."""
+    monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "traced")
+    monkeypatch.setattr(kept, "SETTLED", -1e9)
+    given = (run.graph, run.env, run.settings, run.state, run.mesh)
+    assert kept.find(*given) is not None
+    monkeypatch.setattr(kept.export, "export", lambda *_: pytest.fail("traced again"))
+    program = kept.find(*given)
+    assert crossings(program.lower(run.env, run.state).compile()) == []
+    one, other = (jax.tree.map(lambda leaf: leaf.copy(), run.state) for _ in range(2))
+    with jax.transfer_guard("disallow"):
+        found = jax.block_until_ready(program(run.env, one))
+    assert checkpoint.content(found) == checkpoint.content(update.chunk(*given[:3], other, run.mesh))

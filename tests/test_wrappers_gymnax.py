@@ -253,6 +253,40 @@ assert len(LegacyStepAPIWrapper(env).step(jax.random.key(0), env.reset(jax.rando
 print("logged", int(info["returned_episode"].sum()))
 """
 
+# Its script makes an environment of brax's by name; ours takes the place of the maker, the rest is as it is. brax and
+# navix are named at the top of its wrappers and not used for this.
+PUREJAXRL = """
+import sys, types
+import jax, numpy as np
+for name in ("brax", "brax.envs", "brax.envs.wrappers", "brax.envs.wrappers.training", "navix"):
+    sys.modules[name] = types.ModuleType(name)
+sys.modules["brax"].envs = sys.modules["brax.envs"]
+training = sys.modules["brax.envs.wrappers.training"]
+training.EpisodeWrapper = training.AutoResetWrapper = None
+sys.path.insert(0, FOLDER)
+import ppo_continuous_action as learner
+from kart_jax.wrappers.gymnax import RacingGymnaxFive
+
+learner.BraxGymnaxWrapper = RacingGymnaxFive
+config = dict(
+    LR=3e-4, NUM_ENVS=8, NUM_STEPS=16, TOTAL_TIMESTEPS=384, UPDATE_EPOCHS=2, NUM_MINIBATCHES=4, GAMMA=0.99,
+    GAE_LAMBDA=0.95, CLIP_EPS=0.2, ENT_COEF=0.0, VF_COEF=0.5, MAX_GRAD_NORM=0.5, ACTIVATION="tanh",
+    ENV_NAME="beginner_track", ANNEAL_LR=False, NORMALIZE_ENV=True, DEBUG=False,
+)
+out = jax.jit(learner.make_train(config))(jax.random.PRNGKey(0))
+state, told = out["runner_state"][0], out["metrics"]
+assert int(state.step) == 3 * 2 * 4 and told["returned_episode"].shape == (3, 16, 8)
+assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+print("trained", int(told["timestep"].max()) * 8)
+"""
+
+
+@pytest.mark.slow
+def test_purejaxrl_ppo_trains(python, tmp_path_factory):
+    sources = outside.checkout(tmp_path_factory, "https://github.com/luchris429/purejaxrl")
+    program = PUREJAXRL.replace("FOLDER", repr(str(sources / "purejaxrl")))
+    assert "trained 384" in outside.run(python, program)
+
 
 @pytest.mark.slow
 def test_rejax_ppo_trains(python):

@@ -22,9 +22,8 @@ from kart_jax.drivers.variation import Variation
 from kart_jax.env.config import EnvConfig
 from kart_jax.physics.params import KartParams
 from kart_jax.race.place import place, place_on_grid
-from kart_jax.race.step import step, wheel_points
+from kart_jax.race.step import past_edge, step
 from kart_jax.race.types import RaceState
-from kart_jax.track import query
 from kart_jax.track.types import Tracks
 
 KNOT_SPACING = 12.0  # m, between places at which a plan is varied: a kart's length of bend has one or two
@@ -122,10 +121,8 @@ def _advance(course: Course, plan: Plan, race: RaceState) -> tuple[RaceState, ch
     hands = scripted.control(plan, tracks, track, kart, course.kart)
     hands = jax.tree.map(lambda leaf: leaf[None], hands)
     race = step(race, hands, tracks, course.kart, course.config.physics_dt, course.config.substeps)
-    kart, points = jax.tree.map(lambda leaf: leaf[0], race.karts), wheel_points(course.kart)
-    dx, dy = geometry.rotate(points[:, 0], points[:, 1], kart.yaw)
-    index = query.sample_at(tracks, track, race.place.s[0])
-    return race, jnp.max(query.project(tracks, track, index, kart.x + dx, kart.y + dy).edge)
+    kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
+    return race, past_edge(kart, course.kart, tracks, track, race.place.s[0])
 
 
 def fly(course: Course, speed: chex.Array, numbers: chex.Array) -> Splits:

@@ -13,9 +13,8 @@ A convolution has two forms with the same parameters and the same values:
 
 - `lax`: `jax.lax.conv_general_dilated`, what an accelerator wants;
 - `patches`: space-to-depth by the stride, then the shifted images side by side and ONE matrix product. XLA's CPU
-  convolutions are several times slower than a matrix product of the same size. On two EPYC cores, batch 256,
-  forward / forward and backward in a scan: `patches` 2970 / 1470 samples/s, one product per shift (no copy of the
-  image) 1640 / 320; `lax` 950 forward, and 370 both ways without a scan.
+  convolutions are several times slower than a matrix product of the same size; docs/performance.md has the figures of
+  these and of one product per shift.
 """
 
 from collections.abc import Callable

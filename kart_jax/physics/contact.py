@@ -66,7 +66,8 @@ def _bounce(
 ) -> Motion:
     """Velocities after contact at the point of that number.
 
-    Along the normal j = -(1 + e) v_n m_n for v_n < 0, then across it |j_t| <= mu j, never reversing v_t.
+    Along the normal j = -(1 + e') v_n m_n for v_n < 0, e' = e v_n² / (v_n² + v_soft²), then across it |j_t| <= mu j,
+    never reversing v_t.
     Each is an impulse along one line with e <= 1, so neither can add energy.
     """
     normal, tangent = (jax.tree.map(lambda field: field[point], lines) for lines in (normals, tangents))

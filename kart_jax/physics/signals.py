@@ -15,9 +15,8 @@ def signals(state: KartState, params: KartParams) -> Signals:
     axles, pitch = (F_front / k_f - F_rear / k_r) / (2 L) less its value at rest.
     """
     left, right = steering.wheel_angles(state.steer, params)
-    one, zero = jnp.ones_like(left), jnp.zeros_like(left)
-    cosine, sine = (jnp.cos(left), jnp.cos(right), one, one), (jnp.sin(left), jnp.sin(right), zero, zero)
-    along, across = chassis.wheel_velocities(state.vx, state.vy, state.yaw_rate, cosine, sine, params)
+    directions = steering.wheel_directions(left, right)
+    along, across = chassis.wheel_velocities(state.vx, state.vy, state.yaw_rate, *directions, params)
     loads = load.wheel_loads(state.load_x, state.load_y, left, right, params)
     front, rear = params.front_tyre, params.rear_tyre
     tread = (

@@ -21,7 +21,7 @@ def step(
     steer, throttle, brake = steering.move(state, controls, params, dt)
     gas, pressure = 0.5 * (state.throttle + throttle), 0.5 * (state.brake + brake)
     left, right = steering.wheel_angles(state.steer, params)
-    cosine, sine = _directions(left, right)
+    cosine, sine = steering.wheel_directions(left, right)
 
     # Load on each wheel, from the acceleration as the frame feels it.
     loads = load.wheel_loads(state.load_x, state.load_y, left, right, params)
@@ -73,13 +73,6 @@ def step(
         gear=gear,
         shift_time=shift_time,
     )
-
-
-def _directions(left: chex.Array, right: chex.Array) -> tuple[chassis.Four, chassis.Four]:
-    """Cosines and sines of the four wheel angles; the rear wheels point straight ahead."""
-    one, zero = jnp.ones_like(left), jnp.zeros_like(left)
-    (cos_left, sin_left), (cos_right, sin_right) = steering.direction(left), steering.direction(right)
-    return (cos_left, cos_right, one, one), (sin_left, sin_right, zero, zero)
 
 
 def _secants(

@@ -95,6 +95,11 @@ def wheel_points(params: KartParams) -> chex.Array:
     return jnp.stack([jnp.stack(xs), jnp.stack(ys)], axis=-1)
 
 
+def past_edge(kart: KartState, params: KartParams, tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
+    """How far () m the outermost contact patch of a kart at arc length `s` () m is past the edge; negative inside."""
+    return jnp.max(_project_body(wheel_points(params), kart, tracks, track, query.sample_at(tracks, track, s)).edge)
+
+
 def _project_body(points: chex.Array, kart: KartState, tracks: Tracks, track, index) -> TrackPoint:
     """Where points (P, 2) of the body frame lie on the circuit, by the circle of sample `index`; fields (P,)."""
     dx, dy = geometry.rotate(points[:, 0], points[:, 1], kart.yaw)
