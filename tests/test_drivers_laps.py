@@ -88,6 +88,7 @@ def rejoin(oval, oval_plans):
     return run(start)
 
 
+@pytest.mark.slow
 def test_it_rejoins_from_off_the_track(rejoin):
     final, (_, edge, _) = rejoin
     edge = np.asarray(edge)

@@ -56,6 +56,7 @@ def pedals(*throttles):
     return jnp.broadcast_to(action, (STEPS, KARTS, 2))
 
 
+@pytest.mark.slow
 def test_every_kart_drives_as_it_would_alone(env):
     params = env.default_params
     actions = pedals(1.0, 0.3, -0.2).at[:, :, 0].set(jnp.asarray([0.1, -0.1, 0.0]))

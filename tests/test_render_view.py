@@ -107,6 +107,7 @@ def test_the_steering_wheel_turns_and_mirrors(world, draw):
     assert 0 < distance(still, little) < distance(still, much)
 
 
+@pytest.mark.slow
 def test_one_kart_is_drawn_as_in_a_batch_and_on_its_own_track(world, draw):
     """The picture of a kart does not depend on its neighbours, and tracks of a stack answer as they do alone."""
     lines, scene = world

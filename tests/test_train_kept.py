@@ -78,6 +78,7 @@ def test_what_was_traced_before_is_read_and_gives_the_same_numbers(tmp_path, fol
     same(told([start(tmp_path)], keep=True), plain)
 
 
+@pytest.mark.slow
 def test_two_seeds_on_two_devices_are_kept_as_one_program(tmp_path, folder, untraceable):
     def both():
         return [start(tmp_path, seed=seed, devices=2) for seed in (0, 1)]

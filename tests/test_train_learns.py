@@ -41,6 +41,7 @@ def test_a_telemetry_policy_learns_to_lap(trained):
     assert 397.0 / 24.0 < result.progress.best_lap < 60.0
 
 
+@pytest.mark.slow
 def test_the_trained_driver_is_examined_beside_the_scripted_one(trained):
     _, runs = trained
     learned, scripted = evaluate.evaluate("oval", drives=4, laps=2, telemetry=runs / "drives", runs_dir=str(runs))

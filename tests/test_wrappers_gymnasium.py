@@ -104,6 +104,7 @@ def test_render_is_a_picture_for_people(env):
     assert picture.shape == (360, 640, 3) and picture.dtype == np.uint8 and picture.std() > 20
 
 
+@pytest.mark.slow
 def test_vector_environment_resets_in_the_same_step_and_keeps_the_last_observation(vector):
     assert vector.metadata["autoreset_mode"] is AutoresetMode.SAME_STEP
     observation, _ = vector.reset(seed=5)

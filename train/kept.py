@@ -21,11 +21,9 @@ from jax.export import Exported
 from jax.sharding import Mesh
 from jax.stages import Wrapped
 
-import kart_jax
-import train
+from kart_jax import files
 from kart_jax.env.core import KartEnv
 from kart_jax.errors import InputError
-from kart_jax.files import replacing
 from train import hosts
 from train.config import Settings
 from train.metrics import UpdateMetrics
@@ -104,7 +102,7 @@ def _read(path: Path) -> Exported | None:
 def _write(path: Path, data: bytearray) -> None:
     """Keep a program behind its checksum, if the disk allows; the oldest make room."""
     with contextlib.suppress(InputError, OSError):
-        with replacing(path) as part:
+        with files.replacing(path) as part:
             part.write_bytes(hashlib.sha256(data).digest() + data)
         for old in sorted(path.parent.glob("*.bin"), key=lambda file: file.stat().st_mtime)[:-MOST]:
             old.unlink(missing_ok=True)
@@ -133,5 +131,5 @@ def _changed() -> float:
 
 def _sources() -> list[Path]:
     """The files of our packages that a chunk may be made of."""
-    folders = [Path(folder) for package in (kart_jax, train) for folder in package.__path__]
+    folders = [Path(module).parent for module in (files.__file__, __file__)]
     return [path for folder in folders for path in sorted(folder.rglob("*.py"))]
