@@ -79,7 +79,7 @@ def best(run: Path) -> Path:
     return min((one for one in seeds(run) if any((one / "telemetry").glob("*.csv"))), key=lap_time)
 
 
-def draw_learning_curve(run: Path) -> None:
+def draw_learning_curve(run: Path, name: str) -> None:
     """Return against steps, lap times against steps and against minutes; one colour for each seed."""
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     returned, by_step, by_minute = figure.subplots(1, 3)
@@ -102,18 +102,23 @@ def draw_learning_curve(run: Path) -> None:
     by_minute.set(xlabel="minutes", ylabel="lap time in s")
     for axes in (returned, by_step, by_minute):
         axes.grid(alpha=0.3)
-    FigureCanvasAgg(figure).print_figure(IMAGES / "learning_curve.png", dpi=100)
+    FigureCanvasAgg(figure).print_figure(IMAGES / name, dpi=100)
 
 
 def main() -> None:
     """Make all pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run", type=Path, help="folder of a finished run, or of its seeds")
-    run = parser.parse_args().run
+    parser.add_argument("--curve", metavar="FILE", help="draw only the learning curve, under this name in docs/images")
+    given = parser.parse_args()
+    run = given.run
     IMAGES.mkdir(exist_ok=True)
+    if given.curve is not None:
+        draw_learning_curve(run, given.curve)
+        return
     draw_views()
     preview.write(load.circuit(TRACK), IMAGES / "preview.png")
-    draw_learning_curve(run)
+    draw_learning_curve(run, "learning_curve.png")
     draw_film(best(run))
 
 
