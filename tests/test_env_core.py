@@ -18,7 +18,6 @@ from kart_jax.geometry import wrap_angle
 from kart_jax.track import field, query
 from kart_jax.track.line import resample
 from kart_jax.track.stack import stack
-from tests.conftest import HASTY
 
 COUNT = 8
 
@@ -48,7 +47,7 @@ def params(env):
 
 @pytest.fixture(scope="module")
 def reset():
-    return jax.jit(partial(kart_jax.reset_batch, varied=True), static_argnames="count", compiler_options=HASTY)
+    return jax.jit(partial(kart_jax.reset_batch, varied=True), static_argnames="count")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +57,7 @@ def step():
     def step_once(env, key, state, action, params):
         return kart_jax.step_batch(env, key, state, action, params, varied=True)
 
-    return jax.jit(chex.assert_max_traces(step_once, n=1), compiler_options=HASTY)
+    return jax.jit(chex.assert_max_traces(step_once, n=1))
 
 
 def changed(tree, **values):
@@ -262,7 +261,7 @@ def test_the_size_of_the_batch_does_not_matter(env, params, reset, step):
     np.testing.assert_allclose(few_obs["telemetry"], many_obs["telemetry"][:3], atol=1e-6)
     action = jax.random.uniform(jax.random.key(6), (COUNT, 2), minval=-1.0)
     many_obs, *_ = step(env, jax.random.key(1), many, action, params)
-    step_few = jax.jit(partial(kart_jax.step_batch, varied=True), compiler_options=HASTY)
+    step_few = jax.jit(partial(kart_jax.step_batch, varied=True))
     few_obs, *_ = step_few(env, jax.random.key(1), little, action[:3], few)
     np.testing.assert_allclose(few_obs["telemetry"], many_obs["telemetry"][:3], atol=1e-6)
 

@@ -10,7 +10,6 @@ import pytest
 
 import kart_jax
 from kart_jax.env import randomise
-from tests.conftest import HASTY
 
 COUNT = 8
 CHANGED = {
@@ -38,8 +37,8 @@ def varied(oval):
     return kart_jax.make(oval, kart="kz2", config=kart_jax.EnvConfig(vision=False, randomize=True))
 
 
-reset = jax.jit(kart_jax.reset_batch, static_argnames="count", compiler_options=HASTY)
-step = jax.jit(kart_jax.step_batch, compiler_options=HASTY)
+reset = jax.jit(kart_jax.reset_batch, static_argnames="count")
+step = jax.jit(kart_jax.step_batch)
 
 
 def leaves(params):

@@ -10,7 +10,7 @@ import pytest
 import kart_jax
 from kart_jax.env import observe
 from kart_jax.render import view
-from tests.conftest import HASTY, oval_line
+from tests.conftest import oval_line
 
 COUNT = 3
 CONFIG = kart_jax.EnvConfig(height=20, width=16, frame_stack=3)
@@ -36,11 +36,11 @@ def lowered(env):
 
 @pytest.fixture(scope="module")
 def step(lowered):
-    return lowered[0].compile(compiler_options=HASTY)
+    return lowered[0].compile()
 
 
-begin = jax.jit(kart_jax.reset_batch, static_argnames="count", compiler_options=HASTY)
-draw = jax.jit(view.render, static_argnames="config", compiler_options=HASTY)
+begin = jax.jit(kart_jax.reset_batch, static_argnames="count")
+draw = jax.jit(view.render, static_argnames="config")
 
 
 def reset(env):

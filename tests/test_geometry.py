@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from conftest import OPTIMISED
 
 from kart_jax import geometry
 
-direction = jax.jit(geometry.direction)
+direction = jax.jit(geometry.direction, compiler_options=OPTIMISED)
 
 
 @pytest.mark.parametrize("reach", [0.8, 1.6, 7.0, 500.0, 25_000.0])
