@@ -64,6 +64,9 @@ def test_the_best_checkpoint_is_the_one_with_most_clean_laps(unbroken, tmp_path)
     assert [path.name for path in checkpoint.best_first(tmp_path)] == ["512", "384", "256"]  # 128 is gone
     (tmp_path / marks.FILE).write_text("[1]")
     assert [path.name for path in checkpoint.best_first(tmp_path)] == ["256", "512", "384"]
+    marks.write(tmp_path, {384: (1.0, 40.0)})
+    checkpoint.Checkpoints(tmp_path / "checkpoints", 512)  # training goes on: another driver may be saved at 384
+    assert [path.name for path in checkpoint.best_first(tmp_path)] == ["256", "512", "384"]
     assert sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir()) == [256, 384, 512]
 
 

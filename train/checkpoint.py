@@ -80,10 +80,11 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, steps: int):
-        """Open for a run that stands at `steps`: half-written checkpoints go, later ones go aside."""
+        """Open for a run that stands at `steps`: half-written checkpoints and the exam go, later ones go aside."""
         self._directory = directory
         if not hosts.first():
             return
+        marks.forget(directory.parent)  # what is saved from now on may be another driver after as many steps
         for path in directory.iterdir():
             if path.name.partition(".orbax-checkpoint-tmp")[1]:
                 shutil.rmtree(path)

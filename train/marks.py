@@ -31,3 +31,8 @@ def read(run: Path) -> dict[int, Mark]:
         return {steps: (float(row["completion_rate"]), -float(row["mean_lap"])) for steps, row in lapped.items()}
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def forget(run: Path) -> None:
+    """Take back the exam of a run that goes on."""
+    (run / FILE).unlink(missing_ok=True)
