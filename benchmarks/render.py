@@ -22,6 +22,7 @@ from report import Row
 from kart_jax.render.scene import Scene, pack
 from kart_jax.render.types import Appearance, Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render, render_packed
+from kart_jax.stage import compiler_options
 from kart_jax.track import query
 from kart_jax.track.load import load
 
@@ -82,7 +83,7 @@ def figures(arguments: argparse.Namespace, karts: int, config: ViewConfig) -> Ro
     """Time one resolution with one number of karts."""
     draw = render_packed if arguments.packed else render
 
-    @jax.jit
+    @partial(jax.jit, compiler_options=compiler_options())
     def frames(scene: Scene, eyes: Pose, look: Appearance) -> jax.Array:
         return jax.vmap(lambda eye: partial(draw, config=config)(scene, jnp.int32(0), eye, look))(eyes)
 

@@ -83,7 +83,8 @@ def split(part: Callable, mesh: Mesh) -> Callable:
 
 def lower(world: World, part: str) -> jax.stages.Lowered:
     """The traced program of one control step."""
-    program = jax.jit(split(physics if part == "physics" else whole, world.mesh), donate_argnums=2)
+    driven = split(physics if part == "physics" else whole, world.mesh)
+    program = jax.jit(driven, donate_argnums=2, compiler_options=kart_jax.compiler_options())
     return program.lower(world.env, world.keys[0], world.state, world.action, world.params)
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kart_jax.physics.state import rolling
     from kart_jax.physics.types import Controls, KartState, Signals
     from kart_jax.race.plane import drive_plane
+    from kart_jax.stage import compiler_options
     from kart_jax.telemetry.channels import CHANNELS
     from kart_jax.telemetry.export import read as read_log
     from kart_jax.telemetry.export import write_csv
@@ -47,6 +48,7 @@ _HOMES = {
     "kart_mesh": "env.batch",
     "reset_batch": "env.batch",
     "step_batch": "env.batch",
+    "compiler_options": "stage",
     # One kart by itself
     "CLASSES": "physics.params",
     "KartParams": "physics.params",
@@ -88,6 +90,7 @@ __all__ = [
     "Signals",
     "StepInfo",
     "best_lap",
+    "compiler_options",
     "draw_circuit",
     "drive_plane",
     "kart_mesh",

@@ -1,10 +1,11 @@
-"""A stage is its function: values, derivatives, and that it is compiled apart."""
+"""A stage is its function: values, derivatives, and that it is compiled apart; what else XLA is told, it takes."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from kart_jax.stage import stage
+from kart_jax.stage import compiler_options, stage
 
 
 def power(x, y, exponent):
@@ -37,3 +38,14 @@ def test_on_a_cpu_a_stage_is_compiled_apart():
 
     texts = [jax.jit(lambda f=f: both(f)).lower().compile().as_text() for f in (staged, power)]
     assert " call(" in texts[0] and " call(" not in texts[1]
+
+
+def test_xla_takes_the_options_of_a_cpu_and_other_devices_get_none(monkeypatch):
+    options = compiler_options()
+    compiled = jax.jit(lambda x, y: power(x, y, 3), compiler_options=options)
+    for told, plain in zip(compiled(X, Y), power(X, Y, 3), strict=True):
+        np.testing.assert_allclose(told, plain, rtol=1e-6)
+    with pytest.raises(jax.errors.JaxRuntimeError, match="No such compile option"):
+        jax.jit(jnp.sin, compiler_options={f"{next(iter(options))}_misspelt": 512})(X)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    assert compiler_options() == {}

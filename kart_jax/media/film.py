@@ -17,6 +17,7 @@ from kart_jax.media.video import check_path, write_gif, write_mp4
 from kart_jax.render.scene import Scene, pack
 from kart_jax.render.types import Appearance, Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
+from kart_jax.stage import compiler_options
 from kart_jax.telemetry.log import Log
 from kart_jax.track.types import Tracks
 
@@ -54,7 +55,7 @@ def views(
     """
     look = default_appearance() if appearance is None else appearance
     scene = pack(tracks)
-    draw = jax.jit(partial(_render_batch, config=config))
+    draw = jax.jit(partial(_render_batch, config=config), compiler_options=compiler_options())
     every = poses(log)
     for first in range(0, len(log), BATCH):
         index = jnp.minimum(jnp.arange(first, first + BATCH), len(log) - 1)
