@@ -94,6 +94,12 @@ def pursue(env, state, speed):
     return jax.vmap(one)(state.race, speed)
 
 
+@pytest.mark.parametrize(("field", "value"), [("karts", 0), ("frame_stack", -1), ("height", 84.5), ("substeps", "8")])
+def test_an_impossible_configuration_is_refused(field, value):
+    with pytest.raises(InputError, match=f"EnvConfig.{field} is {value!r}; it must be a whole number from 1 on"):
+        kart_jax.EnvConfig(**{field: value})
+
+
 def test_shapes_types_and_bounds(env, params, reset, step):
     obs, state = reset(env, jax.random.key(0), params, count=COUNT)
     obs, state, gained, terminated, truncated, info = step(env, jax.random.key(1), state, jnp.zeros((COUNT, 2)), params)

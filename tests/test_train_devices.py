@@ -10,6 +10,7 @@ from ring_env import RingEnv
 from ring_runs import SMALL, run
 
 from kart_jax.env.batch import KARTS, kart_mesh
+from kart_jax.env.config import EnvConfig
 from kart_jax.errors import InputError
 from train import loop, ppo, state, update
 from train.config import PPOConfig, TrainConfig
@@ -20,10 +21,10 @@ pytestmark = pytest.mark.usefixtures("on_ring")
 SHARED = dataclasses.replace(SMALL, devices=8, vector_envs=16, timesteps=16 * 16 * 8)  # 8 updates in 2 chunks
 
 
-def driven(count):
-    """State and metrics after 4 updates of the run of `SHARED` on `count` devices."""
-    settings = resolve(SHARED, "cpu")
-    mesh, env = kart_mesh(count), RingEnv()
+def driven(count, config=SHARED, env=RingEnv()):  # noqa: B008
+    """State and metrics after the first chunk, of 4 updates, of a run on `count` devices."""
+    settings = resolve(config, "cpu")
+    mesh = kart_mesh(count)
     graph, begun = state.start(env, settings, mesh)
     return update.chunk(graph, env, settings, begun, mesh)
 
@@ -36,14 +37,27 @@ def alone():
 @pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.slow), 8])
 def test_devices_learn_as_one(alone, count):
     there, told = driven(count)
-    (params, moments), (known, known_moments) = ((s.params, s.optimiser) for s in (there, alone[0]))
-    # Sums in another order differ in the last bit of float32; four updates of Adam make 1e-5 of it.
-    chex.assert_trees_all_close(jax.device_get(params), jax.device_get(known), rtol=1e-3, atol=2e-5)
-    chex.assert_trees_all_close(jax.device_get(moments), jax.device_get(known_moments), rtol=1e-2, atol=1e-4)
-    chex.assert_trees_all_close(jax.device_get(told), jax.device_get(alone[1]), rtol=1e-3, atol=1e-4)
+    assert_learned_alike((there, told), alone)
     assert len(there.discounted.sharding.device_set) == count
     assert there.discounted.sharding.spec == jax.sharding.PartitionSpec(KARTS)
     assert not np.array_equal(*(np.asarray(leaf) for leaf in (there.discounted[:2], there.discounted[2:4])))
+
+
+@pytest.mark.slow
+def test_devices_learn_as_one_from_pictures():
+    env = RingEnv(config=EnvConfig(frame_stack=1, vision=True))
+    config = dataclasses.replace(SHARED, telemetry_only=False, devices=2, vector_envs=4, minibatch_size=32)
+    assert_learned_alike(*(driven(count, config, env) for count in (2, 1)))
+
+
+def assert_learned_alike(run, other):
+    """Same parameters, moments and metrics of two runs `(state, told)`, but for the order of sums."""
+    (there, told), (one, known_told) = run, other
+    (params, moments), (known, known_moments) = ((s.params, s.optimiser) for s in (there, one))
+    # Sums in another order differ in the last bit of float32; four updates of Adam make 1e-5 of it.
+    chex.assert_trees_all_close(jax.device_get(params), jax.device_get(known), rtol=1e-3, atol=2e-5)
+    chex.assert_trees_all_close(jax.device_get(moments), jax.device_get(known_moments), rtol=1e-2, atol=1e-4)
+    chex.assert_trees_all_close(jax.device_get(told), jax.device_get(known_told), rtol=1e-3, atol=1e-4)
 
 
 def test_every_sample_is_taken_once_an_epoch_whatever_the_groups():

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from kart_jax.errors import InputError
+
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
@@ -28,8 +30,9 @@ class EnvConfig:
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         for name in ("height", "width", "frame_stack", "karts", "control_rate", "substeps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"EnvConfig.{name} is {getattr(self, name)}; it must be at least 1")
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise InputError(f"EnvConfig.{name} is {value!r}; it must be a whole number from 1 on")
 
     @property
     def control_dt(self) -> float:

@@ -32,6 +32,8 @@ _GX = (
     (0.6, 0.7, 0.85, 1.0, 0.98, 0.90, 0.80, 0.75, 0.0, 0.0),
 )
 
+KERB_WIDTH = 0.80  # m, of every kerb; the view draws them as wide
+
 _COMMON: dict[str, Any] = {
     "wheelbase": 1.045,
     "front_share": 0.43,
@@ -73,7 +75,7 @@ _COMMON: dict[str, Any] = {
     "rolling_grass": 0.12,
     "grip_kerb": 0.90,
     "grip_grass": 0.45,
-    "kerb_width": 0.80,
+    "kerb_width": KERB_WIDTH,
     "surface_blend": 0.10,
     "restitution": 0.20,
     "wall_friction": 0.40,

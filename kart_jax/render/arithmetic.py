@@ -1,32 +1,24 @@
 """Arithmetic that XLA turns into one or two vector instructions on a CPU, where its own operations take five.
 
-`jnp.minimum`, `jnp.clip` and float-to-integer conversions must treat nan and overflow by the book, which costs
-several instructions each; XLA stores a quotient in memory before a look-up that depends on it; and an index in square
-brackets may be negative, which is asked of every one. The view counts its instructions, so it uses these instead. None
-of them accepts nan.
+Float-to-integer conversions must treat nan and overflow by the book, which costs several instructions each (as do
+`jnp.minimum` and the like: `bounds.py`); XLA stores a quotient in memory before a look-up that depends on it; and an
+index in square brackets may be negative, which is asked of every one. The view counts its instructions, so it uses
+these instead. None of them accepts nan.
 """
 
 import chex
 import jax
 import jax.numpy as jnp
 
+from kart_jax.bounds import within
+
 MAGIC = 8388608.0  # 2^23: the float32 numbers from here to 2^24 are the whole numbers
 MAGIC_BITS = 0x4B000000  # of float32 2^23
 
 
-def least(a: chex.Array, b: chex.Array | float) -> chex.Array:
-    """The smaller of two numbers."""
-    return jnp.where(a < b, a, b)
-
-
-def most(a: chex.Array, b: chex.Array | float) -> chex.Array:
-    """The larger of two numbers."""
-    return jnp.where(a > b, a, b)
-
-
 def share(a: chex.Array) -> chex.Array:
     """`a` clipped to 0..1."""
-    return least(most(a, 0.0), 1.0)
+    return within(a, 0.0, 1.0)
 
 
 def float_bits(a: chex.Array) -> chex.Array:
@@ -79,5 +71,5 @@ def pack_rgb(red: chex.Array, green: chex.Array, blue: chex.Array) -> chex.Array
 
     The magic number's own bits, moved up by 8 and 16, fall out of the word, and those of red are taken off.
     """
-    r, g, b = (float_bits(least(most(c, 0.0), 255.0) + MAGIC) for c in (red, green, blue))
+    r, g, b = (float_bits(within(c, 0.0, 255.0) + MAGIC) for c in (red, green, blue))
     return jax.lax.bitcast_convert_type(r + (g << 8) + (b << 16) - MAGIC_BITS, jnp.uint32)

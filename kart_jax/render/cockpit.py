@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from kart_jax.render.arithmetic import least, most, pack_rgb
+from kart_jax.bounds import at_least, at_most, within
+from kart_jax.render.arithmetic import pack_rgb
 from kart_jax.render.camera import chassis_rays
 from kart_jax.render.scene import Scene, stored
 from kart_jax.render.shade import Colour, covered, mix, split
@@ -186,14 +187,14 @@ def _lit(colour: tuple[float, float, float], look: Appearance) -> Colour:
 def _rounded(x: chex.Array, y: chex.Array, half: tuple[float, float], radius: float) -> chex.Array:
     """Signed distance (m, negative inside) to a box with half-sides `half` grown and rounded by `radius`."""
     dx, dy = jnp.abs(x) - half[0], jnp.abs(y) - half[1]
-    px, py = most(dx, 0.0), most(dy, 0.0)
-    return jnp.sqrt(px * px + py * py + 1e-12) + least(most(dx, dy), 0.0) - radius
+    px, py = at_least(dx, 0.0), at_least(dy, 0.0)
+    return jnp.sqrt(px * px + py * py + 1e-12) + at_most(at_least(dx, dy), 0.0) - radius
 
 
 def _plate(rays: tuple, height: float, look: Appearance, config: ViewConfig) -> tuple:
     """Where rays meet the plane at `height` m: x, y in m, and pixels per m there."""
     x, y, z = rays
-    t = (look.camera_height - height) / most(-z, 1e-3)
+    t = (look.camera_height - height) / at_least(-z, 1e-3)
     return t * x - look.camera_setback, t * y, config.focal / t
 
 
@@ -229,7 +230,7 @@ def _wheel_plane(rays: tuple, look: Appearance, config: ViewConfig) -> tuple:
     s, c = math.sin(WHEEL_TILT), math.cos(WHEEL_TILT)
     ox, oz = WHEEL_CENTRE[0] + look.camera_setback, WHEEL_CENTRE[2] - look.camera_height
     # The plane's normal (-s, 0, c) points to the driver; its axes are left (0, 1, 0) and up (c, 0, s).
-    t = (c * oz - s * ox) / least(c * z - s * x, -1e-3)
+    t = (c * oz - s * ox) / at_most(c * z - s * x, -1e-3)
     return t * y, c * (t * x - ox) + s * (t * z - oz), config.focal / t
 
 
@@ -247,7 +248,7 @@ def _steering_wheel(
     paint = paint.under(_lit(MARK, look), jnp.where(q > 0, covered(TOP - jnp.abs(p), sharp) * ring, 0.0))
     side = jnp.abs(p) - WHEEL_RADIUS
     hand = HAND - jnp.sqrt(side * side + (q + 0.01) * (q + 0.01) * 0.6 + 1e-12)
-    shine = 1.0 + 0.9 * least(most(hand * 20.0, 0.0), 1.0)
+    shine = 1.0 + 0.9 * within(hand * 20.0, 0.0, 1.0)
     return paint.under(tuple(c * shine for c in split(look.gloves)), covered(hand, sharp))
 
 
@@ -263,16 +264,16 @@ def _tyre(below: Paint, ring: chex.Array, rays: tuple, angle: tuple, look: Appea
     # Seen along its axle the ray passes the middle at the distance `miss` and enters the tread before.
     square = dx * dx + z * z
     miss = jnp.abs(ox * z - oz * dx) / jnp.sqrt(square)
-    chord = jnp.sqrt(most(TYRE_RADIUS**2 - miss * miss, 0.0) / square)
+    chord = jnp.sqrt(at_least(TYRE_RADIUS**2 - miss * miss, 0.0) / square)
     t = -(ox * dx + oz * z) / square - chord
-    sharp = config.focal / most(t, 0.05)
-    tread = least(TYRE_RADIUS - miss, TYRE_HALF - jnp.abs(oy + t * dy))
+    sharp = config.focal / at_least(t, 0.05)
+    tread = at_most(TYRE_RADIUS - miss, TYRE_HALF - jnp.abs(oy + t * dy))
     steep = 0.9 + 0.8 * (oz + t * z) * (1.0 / TYRE_RADIUS)
-    t = (-TYRE_HALF * side - oy) / (side * most(side * dy, 0.05))
+    t = (-TYRE_HALF * side - oy) / (side * at_least(side * dy, 0.05))
     fx, fz = ox + t * dx, oz + t * z
     radius = jnp.sqrt(fx * fx + fz * fz + 1e-12)
     rim = covered(RIM_RADIUS - radius, sharp)
     face = mix(_lit((22.0, 22.0, 24.0), look), _lit(BRIGHT, look), rim)
-    outer = tuple(colour * most(steep, 0.5) for colour in _lit(RUBBER, look))
+    outer = tuple(colour * at_least(steep, 0.5) for colour in _lit(RUBBER, look))
     on_face = covered(TYRE_RADIUS - radius, sharp)
     return below.under(outer, covered(tread, sharp)).under(face, on_face)

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from kart_jax.render.arithmetic import float_bits, from_bits, least, look_up, most, nearest, reciprocal
+from kart_jax.bounds import at_least, at_most, within
+from kart_jax.render.arithmetic import float_bits, from_bits, look_up, nearest, reciprocal
 from kart_jax.render.camera import Camera
 from kart_jax.render.scene import Plane, Scene, barrier, first_word, ground, stored
 from kart_jax.render.types import ViewConfig
@@ -46,7 +47,7 @@ def affine(axis: chex.Array, i: chex.Array, j: chex.Array) -> chex.Array:
 
 def cast(camera: Camera, i: chex.Array, j: chex.Array) -> Rays:
     """Rays of the pixels with rows `i` and columns `j` (P,), counted from the picture's middle."""
-    ahead = most(affine(camera.ahead, i, j), 0.05)
+    ahead = at_least(affine(camera.ahead, i, j), 0.05)
     up = affine(camera.up, i, j)
     inverse = reciprocal(ahead)
     return Rays(
@@ -55,7 +56,7 @@ def cast(camera: Camera, i: chex.Array, j: chex.Array) -> Rays:
         ahead=ahead,
         q=affine(camera.left, i, j) * inverse,
         slope=up * inverse,
-        fall=reciprocal(most(-up, camera.z * (1.0 / FARTHEST))),
+        fall=reciprocal(at_least(-up, camera.z * (1.0 / FARTHEST))),
     )
 
 
@@ -74,7 +75,7 @@ def directions(config: ViewConfig) -> np.ndarray:
 def direction_index(q: chex.Array, config: ViewConfig) -> chex.Array:
     """Number of the direction nearest to `q` (...)."""
     count = config.wall_rays
-    return nearest(least(most(q * config.focal + (0.5 * count - 0.5), 0.0), count - 1.0))
+    return nearest(within(q * config.focal + (0.5 * count - 0.5), 0.0, count - 1.0))
 
 
 def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> chex.Array:
@@ -100,9 +101,9 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     def advance(bits: chex.Array) -> chex.Array:
         x = from_bits(bits)
         b, shrinking = look(x)
-        stride = b * least(reciprocal(most(shrinking, 1e-3)), longest)
+        stride = b * at_most(reciprocal(at_least(shrinking, 1e-3)), longest)
         shortest = jnp.where(b > 0.02, SHORTEST_STRIDE[0] + SHORTEST_STRIDE[1] * x, stride)
-        return float_bits(least(most(x + most(stride, shortest), NEAREST_WALL), FARTHEST))
+        return float_bits(within(x + at_least(stride, shortest), NEAREST_WALL, FARTHEST))
 
     def finish(bits: chex.Array) -> chex.Array:
         x = from_bits(bits)
@@ -111,10 +112,10 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
         foot = (camera.x, camera.y, x * east, x * north)
         s = ground(scene, here, *foot, first_word(scene, here, *foot)).s
         # Over one direction dq the foot moves x dq / |b'| along the barrier.
-        sharp = most(shrinking, 0.02) * near * config.focal
+        sharp = at_least(shrinking, 0.02) * near * config.focal
         share = 0.5 - 0.5 * square_wave(s, repeats(here.length, 2.0 * BLOCK), sharp)
-        height = most(_skyline(east, north) * reach, 0.0) * (1.0 / SKYLINE_UNIT)
-        low = (nearest(least(height, 127.0)) << 5) | nearest(share * (1.0 / BLOCK_UNIT))
+        height = at_least(_skyline(east, north) * reach, 0.0) * (1.0 / SKYLINE_UNIT)
+        low = (nearest(at_most(height, 127.0)) << 5) | nearest(share * (1.0 / BLOCK_UNIT))
         return ((float_bits(near) + 0x800) & -0x1000) | low
 
     # The carry is one array, so that a step is one kernel.
@@ -170,7 +171,7 @@ def _skyline(east: chex.Array, north: chex.Array) -> chex.Array:
     """Elevation of the trees in the direction (east, north): a look-up by u = north / (|east| + |north|)."""
     u = north * reciprocal(jnp.abs(east) + jnp.abs(north))
     p = jnp.where(east > 0, u, 2.0 - u)
-    index = nearest(least(most((p + 1.0) * (0.25 * COMPASS) - 0.5, 0.0), COMPASS - 1.0))
+    index = nearest(within((p + 1.0) * (0.25 * COMPASS) - 0.5, 0.0, COMPASS - 1.0))
     return look_up(jnp.asarray(_compass_table()), index)
 
 
@@ -196,4 +197,4 @@ def square_wave(x: chex.Array, frequency: chex.Array, sharp: chex.Array) -> chex
     With d the distance to the nearest change, positive in the first half, the value is clip(2 d sharp, -1, 1): the
     share that a footprint covers while it is shorter than half a period, and fading as it grows beyond.
     """
-    return least(most(triangle_wave(x, frequency) * (2.0 / frequency) * sharp, -1.0), 1.0)
+    return within(triangle_wave(x, frequency) * (2.0 / frequency) * sharp, -1.0, 1.0)

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from kart_jax.render.arithmetic import float_bits, from_bits, least, look_up, most, nearest, share
+from kart_jax.bounds import within
+from kart_jax.render.arithmetic import float_bits, from_bits, look_up, nearest, share
 from kart_jax.track import query
 from kart_jax.track.types import Tracks
 
@@ -223,8 +224,8 @@ def _cell(
     size = scene.cell_size
     cx = x * (1.0 / size) + ((camera_x - here.x) * (1.0 / size) - 0.5)
     cy = y * (1.0 / size) + ((camera_y - here.y) * (1.0 / size) - 0.5)
-    column = nearest(least(most(cx, 0.0), (here.columns - 1).astype(jnp.float32)))
-    row = nearest(least(most(cy, 0.0), (here.rows - 1).astype(jnp.float32)))
+    column = nearest(within(cx, 0.0, (here.columns - 1).astype(jnp.float32)))
+    row = nearest(within(cy, 0.0, (here.rows - 1).astype(jnp.float32)))
     dx, dy = (cx - column.astype(jnp.float32)) * size, (cy - row.astype(jnp.float32)) * size
     return (here.first + row * here.columns + column) * WORDS, dx, dy
 
@@ -274,7 +275,7 @@ def ground(
     side = from_bits(float_bits(jnp.float32(1.0)) | (c & SIGN))  # the sign of 1.0
     linear = edge_x * dx + edge_y * dy
     along = (edge_y * dx - edge_x * dy) * side  # driving direction
-    bounded = least(most(along, -1.0), 1.0)  # beyond the border cells only the linear part goes on
+    bounded = within(along, -1.0, 1.0)  # beyond the border cells only the linear part goes on
     rate = _unsigned(c, 10, 5, RATE_UNIT)
     return Ground(
         edge=_signed(a, 16, 16, EDGE_UNIT) + linear + _signed(c, 12, 15, 0.5 * BEND_UNIT) * (bounded * bounded),

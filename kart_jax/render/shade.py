@@ -8,25 +8,16 @@ their colours times their shares.
 import chex
 import jax.numpy as jnp
 
+from kart_jax.bounds import at_least, at_most
+from kart_jax.physics.classes import KERB_WIDTH
 from kart_jax.render import raycast
-from kart_jax.render.arithmetic import (
-    MAGIC,
-    float_bits,
-    hashed,
-    inverse_octave,
-    inverse_root,
-    least,
-    most,
-    reciprocal,
-    share,
-)
+from kart_jax.render.arithmetic import MAGIC, float_bits, hashed, inverse_octave, inverse_root, reciprocal, share
 from kart_jax.render.camera import Camera
 from kart_jax.render.raycast import FARTHEST, Rays, repeats, square_wave, triangle_wave
 from kart_jax.render.scene import Plane, Scene, ground
 from kart_jax.render.types import Appearance, ViewConfig
 
 LINE_WIDTH = 0.15  # m, white edge line, inside the asphalt's edge
-KERB_WIDTH = 0.8  # m, outside the edge
 KERB_BLOCK = 1.0  # m of kerb in one colour
 RUBBER_WIDTH = 1.3  # m, half-width of the rubbered line, fading to its sides
 RUBBER_DEPTH = 0.55  # share of the rubber colour in its middle
@@ -90,7 +81,7 @@ def footprint(
     across_j, across_i = gx * east_j + gy * north_j, gx * east_i + gy * north_i
     along_j, along_i = (gy * east_j - gx * north_j) * rate, (gy * east_i - gx * north_i) * rate
     fall = rays.ahead * rays.slope
-    scale = most(fall * fall, (camera.z / FARTHEST) ** 2) * (1.0 / camera.z)
+    scale = at_least(fall * fall, (camera.z / FARTHEST) ** 2) * (1.0 / camera.z)
     sharp = inverse_root(across_j * across_j + across_i * across_i + 1e-9) * scale
     thin = inverse_root(along_j * along_j + along_i * along_i + 1e-9) * scale
     return sharp, thin
@@ -112,12 +103,12 @@ def ground_colour(
 
     start = jnp.where(s > 0.5 * here.length, s - here.length, s)
     squares = triangle_wave(start, 0.5 / CHECK) * triangle_wave(edge, 0.5 / CHECK)
-    squares = share(squares * (16.0 * CHECK) * least(sharp, thin) + 0.5)
+    squares = share(squares * (16.0 * CHECK) * at_most(sharp, thin) + 0.5)
     crossing = asphalt * covered(CHECK - jnp.abs(start), thin)
     line = off_or_line - off + crossing * (DARK + (1.0 - DARK) * squares)
     asphalt = asphalt - crossing
 
-    worn = most(1.0 - point.rubber * point.rubber * (1.0 / RUBBER_WIDTH**2), 0.0)
+    worn = at_least(1.0 - point.rubber * point.rubber * (1.0 / RUBBER_WIDTH**2), 0.0)
     rubber = asphalt * (RUBBER_DEPTH * worn * worn)
     kerb = off - grass
     kerb_a = kerb * (0.5 + 0.5 * square_wave(s, repeats(here.length, 2.0 * KERB_BLOCK), thin))
@@ -131,7 +122,7 @@ def ground_colour(
         (look.grass, grass * mown),
     )
     speck = _grain(x + (camera.x - here.x), y + (camera.y - here.y), t * (1.0 / config.focal))
-    speck = speck * (look.grain * least(-rays.slope, 1.0))
+    speck = speck * (look.grain * at_most(-rays.slope, 1.0))
     distance = t * rays.ahead
     return mix(tuple(c + speck for c in colour), split(look.sky_bottom), distance * reciprocal(distance + HAZE))
 
