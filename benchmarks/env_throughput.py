@@ -5,10 +5,12 @@
 
 Each part is one compiled program of one control step for a batch of karts, split over `--devices` devices: on a CPU
 each core is one, because XLA runs most of this program on one core otherwise. Every step is waited for. A rate counts
-control steps of one kart (40 ms of driving); with the view they are frames.
+control steps of one kart (40 ms of driving); with the view they are frames. "compiling" is tracing, too; "MB" is what
+the program holds on all devices by the compiler's own account (`machine.memory_of`).
 """
 
 import argparse
+import time
 from collections.abc import Iterator
 
 import jax
@@ -28,7 +30,8 @@ COLUMNS = (
     report.number("karts", "karts"),
     report.number("steps/s", "steps_per_second"),
     report.extent("lowest .. highest", "steps_per_second"),
-    report.number("peak MB so far", "peak_bytes", "{:,.0f}", 1e-6),
+    report.number("compiling s", "compiling", "{:.1f}"),
+    report.number("MB", "bytes", "{:,.0f}", 1e-6),
 )
 
 
@@ -69,13 +72,21 @@ def figures(arguments: argparse.Namespace, part: str, karts: int, frame_stack: i
     """Compile one part and time it; `frame_stack` 0 = without vision."""
     try:
         batch = world.make(arguments.track, karts, frame_stack, mesh)
-        step = world.stepper(batch, world.lower(batch, part).compile())
+        begun = time.perf_counter()
+        compiled = world.lower(batch, part).compile()
+        compiling = time.perf_counter() - begun
+        step = world.stepper(batch, compiled)
         took = timing.seconds(step, jax.block_until_ready, arguments.repeats, arguments.seconds)
     except jax.errors.JaxRuntimeError as error:
         if not machine.out_of_memory(error):
             raise
         return {"note": "out of memory"}
-    return {"steps_per_second": timing.rate(took, karts), "peak_bytes": machine.peak_memory()}
+    taken = machine.memory_of(compiled)
+    return {
+        "steps_per_second": timing.rate(took, karts),
+        "compiling": compiling,
+        "bytes": None if taken is None else mesh.size * taken,  # the account is that of one device
+    }
 
 
 def conclude(rows: list[Row]) -> list[str]:

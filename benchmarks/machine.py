@@ -102,6 +102,16 @@ def peak_memory() -> int | None:
     return peaks[0] if peaks else None
 
 
+def memory_of(compiled: Any) -> int | None:
+    """Bytes that a compiled program holds on one device by the compiler's account: arguments, results that do not take
+    the place of an argument, and what it needs meanwhile; None = not told."""
+    told = compiled.memory_analysis()
+    if told is None:
+        return None
+    parts = (getattr(told, f"{part}_size_in_bytes", 0) for part in ("argument", "output", "temp"))
+    return sum(parts) - getattr(told, "alias_size_in_bytes", 0)
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether a device refused a program because its memory is too small."""
     return "RESOURCE_EXHAUSTED" in str(error) or "out of memory" in str(error).lower()

@@ -115,7 +115,8 @@ def others(name: str, peer: Peer, samples: int, arguments: argparse.Namespace) -
         said = done.stderr.strip().splitlines() or ["no reason given"]
         return {"note": f"left out: its program failed ({said[-1]})"}
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    return {"per_second": Spread(found["median"], found["low"], found["high"], tuple(found["repeats"]))}
+    rate = Spread(found["median"], found["low"], found["high"], tuple(found["repeats"]))
+    return {"per_second": rate, "environment": found["environment"], "versions": throwaway.versions(python, packages)}
 
 
 def our_frames(karts: int, repeats: int, seconds: float) -> Spread:

@@ -4,7 +4,9 @@ It sees the packages of this environment behind its own, so JAX is not installed
 """
 
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -50,6 +52,14 @@ def reason(complaint: str) -> str:
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     told = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
     return ([line for line in told if "subprocess-exited" not in line] or told or lines or ["no reason given"])[-1]
+
+
+def versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
+    """Versions of the packages, named as pip is asked for them, that an environment has."""
+    names = [match[0] for package in packages if (match := re.match(r"[\w.-]+", package))]
+    script = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    done = subprocess.run([python, "-c", script, *names], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 def install(python: Path, packages: Sequence[str]) -> str | None:

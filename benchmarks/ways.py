@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import learner
+import machine
 import update_parts
 from flax import nnx
 from learner import Learner
@@ -140,10 +141,24 @@ def minibatches(config: TrainConfig) -> Iterator[Way]:
     def part(pictures: jax.Array, step: jax.Array, _: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice_in_dim(pictures, step * size.minibatch, size.minibatch)
 
+    each = size.minibatch // size.steps  # karts of a minibatch that has all of their steps
+
+    @jax.jit
+    def whole_drives(pictures: jax.Array, key: jax.Array) -> jax.Array:
+        drives = pictures.reshape(size.steps, size.karts, *pictures.shape[1:])
+        firsts = each * jax.random.permutation(key, size.karts // each)
+
+        def fetch(step: jax.Array, _: jax.Array) -> jax.Array:
+            return jax.lax.dynamic_slice_in_dim(drives, firsts[step], each, axis=1)
+
+        return epoch(fetch, jnp.arange(size.samples))
+
     key, count, taken = jax.random.key(1), steps * size.minibatch, size.samples * PICTURE
     yield Way("random samples, each minibatch gathered", partial(gathered, pictures, key), count, taken)
     yield Way("random samples, roll-out shuffled first", partial(shuffled, pictures, key), count, 2 * taken)
     yield Way("neighbours: all karts of some steps", partial(neighbours, pictures, key), count, taken)
+    if size.minibatch % size.steps == 0 and size.karts % each == 0:
+        yield Way("neighbours: all steps of some karts", partial(whole_drives, pictures, key), count, taken)
 
 
 # Rendering: keep the pictures, or the poses from which they can be drawn again.
@@ -185,25 +200,36 @@ def rendering(config: TrainConfig) -> Iterator[Way]:
     yield Way("poses kept, drawn again in the loss", partial(drawn, poses, rows), rows.size, in_bytes)
 
 
-# Convolution: the three of the network, forward and backward.
+# Convolution: those of the network, forward and backward.
 
 
-def shifted_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """`networks.patch_convolution` without its copy of the image: one product for each shift, summed."""
+def in_blocks(images: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.Array]:
+    """Images and kernel with each stride x stride block as one pixel, so that the convolution has stride 1."""
     size, _, channels, features = kernel.shape
     blocks = size // stride
     if stride > 1:
         images = networks.space_to_depth(images, stride)
     weights = kernel.reshape(blocks, stride, blocks, stride, channels, features).transpose(0, 2, 1, 3, 4, 5)
-    weights = weights.reshape(blocks, blocks, -1, features)
+    return images.astype(kernel.dtype), weights.reshape(blocks, blocks, -1, features)
+
+
+def deep_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """`networks.lax_convolution` of blocks: the first layer's 8x8, stride 4, is 2x2 on 16 times the channels."""
+    return networks.lax_convolution(*in_blocks(images, kernel, stride), stride=1)
+
+
+def shifted_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """`networks.patch_convolution` without its copy of the image: one product for each shift, summed."""
+    images, weights = in_blocks(images, kernel, stride)
+    blocks = weights.shape[0]
     rows, columns = images.shape[1] - blocks + 1, images.shape[2] - blocks + 1
-    images = images.astype(kernel.dtype)
     return sum(images[:, i : i + rows, j : j + columns] @ weights[i, j] for i in range(blocks) for j in range(blocks))  # type: ignore[return-value]
 
 
 FORMS: dict[str, tuple[str, Convolve]] = {
     "patches": ("patches laid out, one product", networks.patch_convolution),
     "lax": ("lax.conv_general_dilated", networks.lax_convolution),
+    "depth": ("lax.conv_general_dilated of blocks", deep_convolution),
     "shifts": ("one product for each shift", shifted_convolution),
 }
 
@@ -211,29 +237,51 @@ FORMS: dict[str, tuple[str, Convolve]] = {
 def convolution(config: TrainConfig) -> Iterator[Way]:
     """Gradient steps of the three convolutions alone, inside a scan, as in an update."""
     size = sizes(config)
+    used = networks.convolution_form(jax.default_backend())
+    for form in (used, *(other for other in FORMS if other != used)):
+        name, convolve = FORMS[form]
+        yield Way(name, partial(_descents(LAYERS, size, 1e-9), convolve), PASSES * size.minibatch)
+
+
+def scale(config: TrainConfig) -> Iterator[Way]:
+    """Gradient steps of the first convolution alone: where the bytes of a picture become 0..1."""
+    size = sizes(config)
+    convolve = FORMS[networks.convolution_form(jax.default_backend())][1]
+
+    def in_kernel(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+        return convolve(images, kernel * (1.0 / 255.0), stride)
+
+    def before(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+        return convolve(images.astype(kernel.dtype) * (1.0 / 255.0), kernel, stride)
+
+    descend = _descents(LAYERS[:1], size, 1.0)
+    yield Way("bytes, 1 / 255 in the kernel", partial(descend, in_kernel), PASSES * size.minibatch)
+    yield Way("pictures scaled to 0..1 first", partial(descend, before), PASSES * size.minibatch)
+
+
+def _descents(layers: tuple[tuple[int, int, int], ...], size: Sizes, rate: float) -> Callable[[Convolve], Any]:
+    """A function that takes `PASSES` gradient steps of these layers alone with a form of the convolution: kernels."""
     channels, kernels = RGB * size.frame_stack, []
-    for side, _, outputs in LAYERS:
+    for side, _, outputs in layers:
         kernels.append(0.05 * jax.random.normal(jax.random.key(outputs), (side, side, channels, outputs)))
         channels = outputs
     shape = (size.minibatch + PASSES, *PIXELS, RGB * size.frame_stack)
     frames = jax.random.randint(jax.random.key(0), shape, 0, 255, jnp.uint8)
 
+    @partial(jax.jit, static_argnums=0)
     def descend(convolve: Convolve, kernels: list[jax.Array], frames: jax.Array) -> list[jax.Array]:
         def loss(kernels: list[jax.Array], seen: jax.Array) -> jax.Array:
-            for kernel, (_, stride, _) in zip(kernels, LAYERS, strict=True):
+            for kernel, (_, stride, _) in zip(kernels, layers, strict=True):
                 seen = nnx.relu(convolve(seen, kernel, stride))
             return jnp.mean(seen**2)
 
         def step(kernels: list[jax.Array], first: jax.Array) -> tuple[list[jax.Array], None]:
             seen = jax.lax.dynamic_slice_in_dim(frames, first, size.minibatch)
-            return jax.tree.map(lambda k, g: k - 1e-9 * g, kernels, jax.grad(loss)(kernels, seen)), None
+            return jax.tree.map(lambda k, g: k - rate * g, kernels, jax.grad(loss)(kernels, seen)), None
 
         return jax.lax.scan(step, kernels, jnp.arange(PASSES))[0]
 
-    used = networks.convolution_form(jax.default_backend())
-    for form in (used, *(other for other in FORMS if other != used)):
-        name, convolve = FORMS[form]
-        yield Way(name, partial(jax.jit(partial(descend, convolve)), kernels, frames), PASSES * size.minibatch)
+    return lambda convolve: descend(convolve, kernels, frames)
 
 
 # Choices among the flags of `kart train`, and what a compiled update is given.
@@ -263,10 +311,7 @@ def donation(config: TrainConfig) -> Iterator[Way]:
         run = learner.start(config)
         program = jax.jit(chunk.__wrapped__, static_argnums=(0, 2, 4), donate_argnums=given)
         compiled = program.lower(run.graph, run.env, run.settings, run.state, run.mesh).compile()
-        told = compiled.memory_analysis()
-        parts = [getattr(told, f"{part}_size_in_bytes", 0) for part in ("argument", "output", "temp")]
-        taken = sum(parts) - getattr(told, "alias_size_in_bytes", 0)
-        yield Way(name, partial(_go_on, run, compiled), run.steps, taken)
+        yield Way(name, partial(_go_on, run, compiled), run.steps, machine.memory_of(compiled))
 
 
 def _go_on(run: Learner, compiled: jax.stages.Compiled) -> Any:
@@ -288,6 +333,7 @@ CHOICES: dict[str, Callable[[TrainConfig], Iterator[Way]]] = {
     "minibatches": minibatches,
     "rendering": rendering,
     "convolution": convolution,
+    "scale": scale,
     "precision": precision,
     "minibatch-size": minibatch_size,
     "donation": donation,

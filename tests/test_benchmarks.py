@@ -7,13 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kart_jax import cli
 from kart_jax.cli import bench
 from kart_jax.errors import InputError
-from train import networks
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # a script's own folder, as when it is run
 import learner
@@ -176,11 +177,20 @@ def test_the_ways_of_a_choice_read_the_same_pictures(choice):
     assert used > 0 and others == pytest.approx([used] * len(others), rel=1e-5)
 
 
-def test_a_product_for_each_shift_is_a_convolution():
+@pytest.mark.parametrize("form", ["shifts", "depth"])
+def test_a_form_of_the_convolution_is_a_convolution(form):
     images = np.random.default_rng(0).integers(0, 255, (2, 20, 24, 3), np.uint8)
     kernel = np.random.default_rng(1).normal(0.0, 0.1, (8, 8, 3, 5)).astype(np.float32)
-    found, sought = (convolve(images, kernel, 4) for convolve in (ways.shifted_convolution, networks.lax_convolution))
+    found, sought = (ways.FORMS[name][1](images, kernel, 4) for name in (form, "lax"))
     np.testing.assert_allclose(found, sought, rtol=1e-4, atol=1e-3)
+
+
+def test_where_the_pictures_are_scaled_makes_no_difference_to_what_is_learned():
+    config = learner.request("circuit", 4, 1, ["rollout_steps=4", "minibatch_size=2", "devices=1"])
+    used, other = (way.call() for way in ways.scale(config))
+    np.testing.assert_allclose(used[0], other[0], rtol=1e-4, atol=1e-6)
+    begun = 0.05 * jax.random.normal(jax.random.key(32), used[0].shape)
+    assert float(jnp.mean(jnp.abs(used[0] - begun))) > 1e-4  # it did learn
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def step():
     """`step_batch` for `COUNT` environments; the whole module may trace it once."""
 
     def step_once(env, key, state, action, params):
-        return kart_jax.step_batch(env, key, state, action, params, varied=True)
+        return kart_jax.step_batch(env, key, state, action, params, varied=True, final=True)
 
     return jax.jit(chex.assert_max_traces(step_once, n=1))
 

@@ -97,6 +97,7 @@ def test_queries_are_continuous_from_sample_to_sample():
         for values in (point.n, point.half_left, point.half_right, point.edge, point.curvature):
             assert np.abs(np.diff(values)).max() < 0.005
         assert np.abs(np.diff(point.barrier)).max() < 0.02
+        assert np.abs(np.diff(point.kerb)).max() < 0.03
 
 
 def test_gradient_of_the_offset_is_the_normal_and_of_progress_the_tangent():

@@ -220,7 +220,7 @@ def main(*words: str) -> None:
 
 
 def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
-    """Upload the tracks, train all runs at once, bring each home when it is done.
+    """Upload the tracks, train all runs at once, bring them home in their order as they are done.
 
     Returns:
         0, 1 when a run failed, 2 when one was refused.
@@ -233,11 +233,12 @@ def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
         tracks = None if run.track_name is None else tuple(there[name] for name in run.track_name)
         plain = request.to_plain(dataclasses.replace(run, track_name=tracks))
         calls.append((run, train_run.spawn(plain, uuid.uuid4().hex)))
-    figures = [{"asked": run.save_name or run.resume_from, **outcome(call)} for run, call in calls]
-    out = sys.stderr if config.json else sys.stdout
-    for one in figures:
+    out, figures = sys.stderr if config.json else sys.stdout, []
+    for run, call in calls:
+        one = {"asked": run.save_name or run.resume_from, **outcome(call)}
         if "error" not in one:
-            print(brought_home(one["name"], Path(config.runs_dir)), file=out)
+            print(brought_home(one["name"], Path(config.runs_dir)), file=out, flush=True)
+        figures.append(one)
     if config.json:
         from kart_jax.cli.output import emit_json
 

@@ -21,7 +21,7 @@ def main() -> None:
     actions = rng.uniform(low, high, (64, count, len(low))).astype(np.float32)
     steps = iter(range(10**9))
     took = timing.seconds(lambda: envs.step(actions[next(steps) % 64]), lambda told: told, repeats, least)
-    print(json.dumps(dataclasses.asdict(timing.rate(took, count))))
+    print(json.dumps({"environment": name, **dataclasses.asdict(timing.rate(took, count))}))
 
 
 if __name__ == "__main__":

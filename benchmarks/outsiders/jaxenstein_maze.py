@@ -2,20 +2,29 @@
 
 import dataclasses
 import json
+import os
 import sys
 
 import jax
 import timing
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxenstein import make_jaxenstein_env
 
 
 def main() -> None:
-    """Step a batch in one compiled program and wait for each step."""
+    """Step a batch, split over all devices, of a CPU its cores, in one compiled program; wait for each step."""
     count, repeats, least = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    mesh = jax.make_mesh((jax.device_count(),), ("mazes",), axis_types=(AxisType.Auto,))
+    split = NamedSharding(mesh, PartitionSpec("mazes"))
     env = make_jaxenstein_env("my-way-home", img_h=84, img_w=84)
     _, state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), count))
     actions = jax.random.randint(jax.random.key(1), (count,), 0, env.num_actions)
-    step = jax.jit(jax.vmap(env.step))
+    state, actions = jax.device_put((state, actions), split)
+    split_step = jax.shard_map(
+        jax.vmap(env.step), mesh=mesh, in_specs=split.spec, out_specs=split.spec, check_vma=False
+    )
+    step = jax.jit(split_step)
 
     def move() -> object:
         nonlocal state
@@ -23,7 +32,7 @@ def main() -> None:
         return seen, state, told
 
     took = timing.seconds(move, jax.block_until_ready, repeats, least)
-    print(json.dumps(dataclasses.asdict(timing.rate(took, count))))
+    print(json.dumps({"environment": "my-way-home", **dataclasses.asdict(timing.rate(took, count))}))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,8 @@ def main() -> None:
     model.learn(samples * (repeats + 1), callback=clock)
     envs.close()
     took = [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
-    print(json.dumps(dataclasses.asdict(timing.rate(timing.spread(took[1:]), samples))))
+    rate = timing.rate(timing.spread(took[1:]), samples)
+    print(json.dumps({"environment": "CarRacing-v3", **dataclasses.asdict(rate)}))
 
 
 if __name__ == "__main__":

@@ -81,12 +81,19 @@ def step_batch(
     params: EnvParams,
     varied: bool = False,
     mesh: Mesh | None = None,
+    final: bool = False,
 ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
-    """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see `reset_batch`."""
+    """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see `reset_batch`.
+
+    `info.final_observation` is None unless `final`: returned from a jitted function it costs a second picture.
+    """
+
     part = partial(step_part, varied=varied, axis=None if mesh is None else KARTS)
     karts, shared = PartitionSpec(KARTS), PartitionSpec()
     split = _split(part, (shared, shared, karts, karts, karts if varied else shared), action.shape[0], mesh)
-    return split(env, key, state, action, params)
+    observation, state, gained, terminated, truncated, info = split(env, key, state, action, params)
+    info = info if final else info.replace(final_observation=None)
+    return observation, state, gained, terminated, truncated, info
 
 
 def step_part(

@@ -8,7 +8,7 @@ Native interface, pure functions of one environment, to be vmapped:
 An episode that ends is followed in the same step by a fresh random start: the returned observation and state are
 those of the new episode, `reward`, `terminated`, `truncated` and `info` belong to the step just driven. The state is
 selected first and the picture drawn once, after. `info.final_observation` needs a second picture; where nobody reads
-it, compilation drops it (a jitted function must not return it).
+it, compilation drops it (a jitted function must not return it; `batch.step_batch` does so only if asked).
 
 `KartEnv` is a pytree: pass it to jitted functions as an argument. A jitted function that closes over it instead
 works too, but carries the tracks as constants of the program, which is slow to compile for many of them.

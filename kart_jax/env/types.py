@@ -45,7 +45,7 @@ class EnvState:
 class StepInfo:
     """What a step reports beside observation and reward; read before the auto-reset."""
 
-    final_observation: dict[str, chex.Array]  # observation of the state reached, also when a new episode began
+    final_observation: dict[str, chex.Array] | None  # of the state reached, before any new episode; None = left out
     episode_return: chex.Array  # () reward so far, this step counted; at the end the return of the episode
     episode_length: chex.Array  # () int32, control steps so far, likewise
     lap_time: chex.Array  # () s, the valid lap completed in this step; nan = none

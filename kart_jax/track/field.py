@@ -20,6 +20,7 @@ MARGIN = 4.0  # m of plane kept around the barriers
 BLOCK = 8  # cells a side of the blocks that are looked up first
 KERB_CURVATURE = 1 / 60.0  # 1/m, bends tighter than this have a kerb
 EXIT_KERB = 12.0  # m of kerb on the outside where a bend ends
+KERB_TAPER = 1.6  # m, standard deviation of the curve by which a kerb begins and ends
 GATE_SPACING = 40.0  # m, about, by default
 MOST_SAMPLES = 2**16  # the cell index is uint16
 GRID_SLOTS = 8
@@ -30,6 +31,8 @@ SLOPED = (  # columns that carry their slope: value, slope
     (Column.BARRIER_LEFT, Column.BARRIER_LEFT_SLOPE),
     (Column.BARRIER_RIGHT, Column.BARRIER_RIGHT_SLOPE),
     (Column.RUBBER, Column.RUBBER_SLOPE),
+    (Column.KERB_LEFT, Column.KERB_LEFT_SLOPE),
+    (Column.KERB_RIGHT, Column.KERB_RIGHT_SLOPE),
 )
 
 
@@ -86,7 +89,7 @@ def kerbs(line: Line) -> tuple[np.ndarray, np.ndarray]:
     shift = max(1, round(EXIT_KERB / line.spacing))
     left = to_left | (np.roll(to_right, shift) & ~to_right)
     right = to_right | (np.roll(to_left, shift) & ~to_left)
-    blur = 1.0 / line.spacing
+    blur = KERB_TAPER / line.spacing
     return gaussian_filter1d(left * 1.0, blur, mode="wrap"), gaussian_filter1d(right * 1.0, blur, mode="wrap")
 
 
@@ -102,7 +105,7 @@ def rubbered_line(line: Line) -> np.ndarray:
 
 
 def sample_rows(line: Line, rubber: np.ndarray, asphalt: Asphalt) -> np.ndarray:
-    """The (N, 18) rows of `Tracks.samples`; `rubber` is the offset (N,) m of the rubbered line."""
+    """The (N, 20) rows of `Tracks.samples`; `rubber` is the offset (N,) m of the rubbered line."""
     rows = np.zeros((line.count, len(Column)))
     rows[:, Column.X], rows[:, Column.Y] = line.x, line.y
     rows[:, Column.TX], rows[:, Column.TY] = np.cos(line.heading), np.sin(line.heading)

@@ -74,6 +74,11 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
         row[..., Column.BARRIER_LEFT] + row[..., Column.BARRIER_LEFT_SLOPE] * near,
         row[..., Column.BARRIER_RIGHT] + row[..., Column.BARRIER_RIGHT_SLOPE] * near,
     )
+    kerb = jnp.where(
+        left,
+        row[..., Column.KERB_LEFT] + row[..., Column.KERB_LEFT_SLOPE] * near,
+        row[..., Column.KERB_RIGHT] + row[..., Column.KERB_RIGHT_SLOPE] * near,
+    )
     return TrackPoint(
         s=s,
         n=n,
@@ -84,7 +89,7 @@ def project(tracks: Tracks, track: chex.Array, index: chex.Array, x: chex.Array,
         half_right=half_right,
         edge=jnp.abs(n) - jnp.where(left, half_left, half_right),
         barrier=barrier - jnp.abs(n),
-        kerb=jnp.where(left, row[..., Column.KERB_LEFT], row[..., Column.KERB_RIGHT]),
+        kerb=within(kerb, 0.0, 1.0),
         rubber=row[..., Column.RUBBER] + row[..., Column.RUBBER_SLOPE] * near,
     )
 

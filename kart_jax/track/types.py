@@ -36,13 +36,15 @@ class Column(enum.IntEnum):
     BARRIER_LEFT_SLOPE = 15
     BARRIER_RIGHT_SLOPE = 16
     RUBBER_SLOPE = 17
+    KERB_LEFT_SLOPE = 18
+    KERB_RIGHT_SLOPE = 19
 
 
 @struct.dataclass
 class Tracks:
     """A stack of T circuits as fixed-shape device arrays (see the module docstring)."""
 
-    samples: chex.Array  # (T, N, 18) float32, columns as in `Column`; rows past `count` repeat row 0
+    samples: chex.Array  # (T, N, 20) float32, columns as in `Column`; rows past `count` repeat row 0
     count: chex.Array  # (T,) int32, samples in use
     spacing: chex.Array  # (T,) float32, m between samples; count * spacing = length
     length: chex.Array  # (T,) float32, m, lap length along the centre line

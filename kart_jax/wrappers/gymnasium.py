@@ -169,6 +169,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 # Jitted once for all instances: environments of the same shapes share one compilation.
 _reset = jax.jit(KartEnv.reset)
 _reset_all = jax.jit(reset_batch, static_argnums=3)
+_step_all = jax.jit(step_batch)
 
 
 @jax.jit
@@ -263,13 +264,6 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
             lane = jax.tree.map(lambda field, i=index: field[i], info)
             infos = self._add_info(infos, contract.told(lane, True), int(index))
         return {"final_obs": observations, "_final_obs": ended, "final_info": infos, "_final_info": ended}
-
-
-@jax.jit
-def _step_all(env: KartEnv, key, state, actions, params):
-    """Step all environments; the final observation is left out, so its picture is not drawn."""
-    *result, info = step_batch(env, key, state, actions, params)
-    return *result, info.replace(final_observation=None)
 
 
 @jax.jit
