@@ -37,6 +37,19 @@ def test_profiles_differ_in_step_size_and_entropy_and_flags_win():
     assert resolve(TrainConfig(profile="aggressive", learning_rate=7e-5), "cpu").ppo.learning_rate == 7e-5
 
 
+def test_numbers_of_the_algorithm_can_be_given_and_are_kept():
+    given = {"gae_lambda": 0.9, "clip_ratio": 0.1, "value_clip": 0.3, "value_coef": 1.0, "max_grad_norm": 1.0}
+    ppo = resolve(TrainConfig(**given, target_kl=0.01), "cpu").ppo
+    assert {name: getattr(ppo, name) for name in given} == given and ppo.target_kl == 0.01
+    assert resolve(TrainConfig(), "cpu").ppo.value_clip is None
+    saved = resolve(TrainConfig(value_clip=0.3), "cpu")
+    assert resolve(TrainConfig(gamma=0.9), "cpu", saved).ppo.value_clip == 0.3
+    with pytest.raises(InputError, match=r"--clip-ratio is 2\.0; it must be"):
+        resolve(TrainConfig(clip_ratio=2.0), "cpu")
+    with pytest.raises(InputError, match=r"--value-clip is 0\.0; it must be above 0"):
+        resolve(TrainConfig(value_clip=0.0), "cpu")
+
+
 def test_command_line_flags_keep_their_names():
     words = (
         "--track-name a.png b.png --timesteps 100 --vector-envs 8 --save-name x --learning-rate 1e-3 --ent-coef 0.1 "

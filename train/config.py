@@ -77,6 +77,18 @@ class TrainConfig:
     """Samples per gradient step."""
     gamma: float | None = None
     """Discount per step, at 25 steps per second."""
+    gae_lambda: float | None = None
+    """Decay of the advantage estimate per step, on top of gamma. Not given: 0.95."""
+    clip_ratio: float | None = None
+    """How far the probability ratio may pay to move away from 1. Not given: 0.2."""
+    value_clip: float | None = None
+    """How far the value may pay to move per update, in scaled reward. Not given: as far as it likes."""
+    value_coef: float | None = None
+    """Weight of the value loss. Not given: 0.5."""
+    max_grad_norm: float | None = None
+    """Global norm to which gradients are clipped. Not given: 0.5."""
+    target_kl: float | None = None
+    """An update ends early once the approximate KL divergence exceeds 1.5 times this. Not given: 0.03."""
     devices: int | None = None
     """Devices that share the karts. Not given: all GPUs of the machine; one of a CPU, whose cores it uses anyway."""
     runs_dir: str = "runs"
@@ -146,6 +158,8 @@ class PPOConfig:
         for field in ("ent_coef", "value_coef"):
             _require(field, getattr(self, field), 0.0 <= getattr(self, field) <= LARGEST, f"from 0 to {LARGEST:g}")
         _require("clip_ratio", self.clip_ratio, 0.0 < self.clip_ratio < 1.0, "between 0 and 1")
+        clip = self.value_clip
+        _require("value_clip", clip, clip is None or 0.0 < clip <= LARGEST, f"above 0, up to {LARGEST:g}")
         if self.steps_per_update % self.minibatch_size:
             raise InputError(
                 f"--minibatch-size is {self.minibatch_size}; it must divide the {self.steps_per_update} samples of a "

@@ -67,10 +67,11 @@ def resolve(config: TrainConfig, backend: str, saved: Settings | None = None, de
     machine = MACHINES[backend == "cpu", telemetry_only]
     profile: ProfileName = config.profile or (saved.profile if saved else "conservative")
     chosen = PROFILES[profile]
-    fields = ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "learning_rate", "ent_coef", "gamma")
-    given = {field: getattr(config, field) for field in fields if getattr(config, field) is not None}
+    own = {field.name for field in dataclasses.fields(PPOConfig)} & {field.name for field in dataclasses.fields(config)}
+    given = {field: getattr(config, field) for field in own if getattr(config, field) is not None}
     if saved is None:
-        defaults = {field: getattr(machine, field) for field in (*fields[:4], "updates_per_chunk")}
+        sizes = ("vector_envs", "rollout_steps", "epochs", "minibatch_size", "updates_per_chunk")
+        defaults = {field: getattr(machine, field) for field in sizes}
         shards = _pick(config.devices, devices)
         ppo = PPOConfig(**{**defaults, **chosen, **given, "shards": shards})
     else:
