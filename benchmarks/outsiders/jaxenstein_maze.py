@@ -8,13 +8,14 @@ import sys
 import jax
 import timing
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from jaxenstein import make_jaxenstein_env
 
 
 def main() -> None:
     """Step a batch, split over all devices, of a CPU its cores, in one compiled program; wait for each step."""
     count, repeats, least = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
+    from jaxenstein import make_jaxenstein_env  # computes as it is imported, when the devices must be there
+
     mesh = jax.make_mesh((jax.device_count(),), ("mazes",), axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("mazes"))
     env = make_jaxenstein_env("my-way-home", img_h=84, img_w=84)
