@@ -159,7 +159,7 @@ def test_it_laps_every_circuit_in_every_class_without_leaving_the_asphalt(source
 def test_row_18_one_real_lap_time():
     (row,) = lap_times.measure([str(REAL / "genk.csv")], ["kz2"], "given", 1)
     assert row["clean"], row
-    assert row["lap"] == pytest.approx(row["real"], rel=0.04), row
+    assert row["lap"] == pytest.approx(row["real"]["KZ"], rel=0.04), row
 
 
 @pytest.mark.slow
@@ -171,4 +171,4 @@ def test_row_18_real_lap_times():
     assert len(checked) == 5
     for row in checked:
         assert row["clean"], row
-        assert row["lap"] == pytest.approx(row["real"], rel=0.04), row
+        assert row["lap"] == pytest.approx(next(iter(row["real"].values())), rel=0.04), row

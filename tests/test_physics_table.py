@@ -9,6 +9,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # a script's own folder, as when it is run
 import physics_table as table
 
+PAGE = (Path(__file__).parents[1] / "docs" / "physics.md").read_text()
+
 
 @pytest.mark.parametrize("section", table.SECTIONS, ids=lambda section: section.__name__)
 def test_acceptance(section):
@@ -18,3 +20,6 @@ def test_acceptance(section):
         f"row {c.row}, {c.what}: {c.value:.6g} not in [{c.low:.6g}, {c.high:.6g}]" for c in checks if not c.passed
     )
     assert checks and not missed, missed
+    for c in checks:
+        (line,) = (line for line in PAGE.splitlines() if line.startswith(f"| {c.row} | {c.what} |"))
+        assert line.endswith(f"| {c.verdict} |"), f"docs/physics.md says {line!r}; print its table anew"

@@ -9,6 +9,8 @@ import pytest
 from test_render_reference import circuit, place
 
 from kart_jax.errors import InputError
+from kart_jax.physics.classes import MAX_STEER, STEERING_RATIO
+from kart_jax.render import cockpit
 from kart_jax.render.scene import pack
 from kart_jax.render.types import Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render, render_packed
@@ -105,6 +107,35 @@ def test_the_steering_wheel_turns_and_mirrors(world, draw):
     still, little, much = draw([(*pose, 0.0), (*pose, 0.1), (*pose, 0.6)])
     assert np.array_equal(still[: CONFIG.cockpit_row], much[: CONFIG.cockpit_row])
     assert 0 < distance(still, little) < distance(still, much)
+
+
+def test_wheels_and_hands_are_drawn_whole_on_any_lock(world, monkeypatch):
+    """From every eye that `_box` allows for, each part is what it is alone in a box that is larger all round."""
+    parts, box, config = cockpit._moving, cockpit._box, ViewConfig(height=180, width=320)
+    lock = MAX_STEER * STEERING_RATIO
+    eyes = [(w, h, math.radians(p)) for w in (-lock, 0.0, lock) for h in (0.77, 0.93) for p in (9.0, 15.0)]
+
+    def painted(shown):
+        monkeypatch.setattr(cockpit, "_moving", lambda turned: [parts(turned)[i] for i in shown])
+
+        def one(wheel, height, pitch):
+            look = LOOK.replace(camera_height=height, camera_pitch=pitch)
+            return cockpit.paint(world[1], wheel, look, config)
+
+        words = np.asarray(jax.jit(jax.vmap(one))(*jnp.asarray(eyes, jnp.float32).T))
+        return np.stack([words >> k & 255 for k in (0, 8, 16)], -1).astype(int)
+
+    def larger(corners, config):
+        top, bottom, left, right = box(corners, config)
+        return max(top - 8, 0), min(bottom + 8, config.height - config.cockpit_row), left - 8, right + 8
+
+    bare, drawn = painted([]), painted([0, 1, 2])
+    monkeypatch.setattr(cockpit, "_box", larger)
+    for i in range(3):
+        alone = painted([i])
+        seen = np.abs(alone - bare).max(-1) > 8
+        assert seen.mean() > 0.005
+        assert np.abs(drawn - alone)[seen].max() <= 2
 
 
 @pytest.mark.slow

@@ -17,14 +17,27 @@ class Check:
     """Least allowed."""
     high: float
     """Most allowed."""
+    reference: tuple[float, float] | None = None
+    """What the reference asks where that is not what is allowed: the model may depart from it, and is kept there."""
 
     @property
     def passed(self) -> bool:
         """The value lies in its range (nan does not)."""
         return self.low <= self.value <= self.high
 
+    @property
+    def verdict(self) -> str:
+        """ok, FAIL, or the range of the reference that a value departs from although it is allowed."""
+        if not self.passed:
+            return "FAIL"
+        if self.reference is None or self.reference[0] <= self.value <= self.reference[1]:
+            return "ok"
+        return f"departs: {self.reference[0]:.5g} … {self.reference[1]:.5g}"
 
-def near(row: int, what: str, value: float, target: float, relative: float) -> Check:
+
+def near(
+    row: int, what: str, value: float, target: float, relative: float, reference: tuple[float, float] | None = None
+) -> Check:
     """A check around a target with a relative tolerance."""
     spread = abs(target) * relative
-    return Check(row, what, float(value), target - spread, target + spread)
+    return Check(row, what, float(value), target - spread, target + spread, reference)

@@ -89,14 +89,20 @@ def lifts() -> list[Check]:
     moved = {
         "more caster": k.replace(caster=k.caster + 0.05),
         "higher centre of gravity": k.replace(cog_height=k.cog_height + 0.02),
-        # Wheels moved out on the stub axles: track and scrub radius grow together.
-        "wider front": k.replace(front_track=k.front_track + 0.04, scrub_radius=k.scrub_radius + 0.02),
+        # As set up on a kart: on the stub axles track and scrub radius grow together.
+        "front wheels 20 mm further out, scrub radius too": k.replace(
+            front_track=k.front_track + 0.04, scrub_radius=k.scrub_radius + 0.02
+        ),
         "narrower rear": k.replace(rear_track=k.rear_track - 0.04),
     }
+    alone, by_hand = lift_threshold(k.replace(front_track=k.front_track + 0.04), lock)
+    lower = 0.5, 0.999  # that the lift comes at less
     return [
         near(11, "inside-rear lift at 14° / formula", found / formula, 1.0, 0.05),
         Check(11, "inside-rear lift at 14°, g", found / G, 1.3, 1.9),
         Check(11, "inside-rear lift at 4°, g", fast / G, 1.0, 9.0),
-        *(Check(11, f"lift at 14°, {n} / as set up", lift_threshold(p, lock)[0] / found, 0.5, 0.999)
+        *(Check(11, f"lift at 14°, {n} / as set up", lift_threshold(p, lock)[0] / found, *lower)
           for n, p in moved.items()),
+        near(11, "lift at 14°, front track + 40 mm alone / as set up (frozen)", alone / found, 1.0138, 0.005, lower),
+        near(11, "the same by formula (frozen)", by_hand / formula, 1.0138, 0.005, lower),
     ]  # fmt: skip

@@ -10,6 +10,8 @@ from kart_jax.stage import stage
 
 Four = tuple[chex.Array, ...]  # one entry per wheel, in the order of `types`
 
+ROLLING_FADE = 0.1  # m/s, below which rolling resistance fades smoothly through zero
+
 
 def wheel_positions(params: KartParams) -> tuple[Four, Four]:
     """x and y (m, body frame) of the four contact patches."""
@@ -65,8 +67,8 @@ def accelerations(
 
 
 def rolling_drag(along: chex.Array, load: chex.Array, coefficient: chex.Array) -> chex.Array:
-    """Rolling resistance (N) on one wheel, against its rolling velocity: -c F_z v / sqrt(v² + (0.1 m/s)²)."""
-    return -coefficient * load * along / jnp.sqrt(along * along + 0.01)
+    """Rolling resistance (N) on one wheel, against its rolling velocity: -c F_z v / sqrt(v² + v_fade²)."""
+    return -coefficient * load * along / jnp.sqrt(along * along + ROLLING_FADE**2)
 
 
 def integrate(

@@ -33,6 +33,8 @@ _GX = (
 )
 
 KERB_WIDTH = 0.80  # m, of every kerb; the view draws them as wide
+STEERING_RATIO = 1.3  # steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it
+MAX_STEER = 0.43  # rad, mean road-wheel angle at full lock
 
 _COMMON: dict[str, Any] = {
     "wheelbase": 1.045,
@@ -49,10 +51,10 @@ _COMMON: dict[str, Any] = {
     "caster": math.radians(15.0),
     "kingpin": math.radians(11.0),
     "scrub_radius": 0.12,
-    "max_steer": 0.43,
+    "max_steer": MAX_STEER,
     "ackermann_2": 0.354,
     "ackermann_6": 7.12,
-    "steering_ratio": 1.3,
+    "steering_ratio": STEERING_RATIO,
     "relaxation_length": 0.15,
     "slip_speed": 2.0,
     "settle_rate": 300.0,

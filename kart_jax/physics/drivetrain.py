@@ -12,6 +12,7 @@ from flax import struct
 from kart_jax.physics.params import KartParams
 
 RPM = 30.0 / jnp.pi  # 1/min per rad/s
+DRAG_FADE = 50.0  # rad/s, engine speed below which closed-throttle drag fades smoothly through zero
 
 
 @struct.dataclass
@@ -53,7 +54,7 @@ def engine_torque(
     drive = params.efficiency * throttle * full_torque(engine * RPM, params)
     drive = jnp.where(cut > 0.0, 0.0, drive)
     idle = params.idle_gain * jnp.maximum(params.idle_speed / RPM - engine, 0.0)
-    slope = (1.0 - throttle) * params.engine_drag / jnp.sqrt(engine * engine + 50.0**2)
+    slope = (1.0 - throttle) * params.engine_drag / jnp.sqrt(engine * engine + DRAG_FADE**2)
     return drive + idle, slope
 
 

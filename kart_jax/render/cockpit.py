@@ -16,6 +16,7 @@ import numpy as np
 from flax import struct
 
 from kart_jax.bounds import at_least, at_most, within
+from kart_jax.physics.classes import MAX_STEER, STEERING_RATIO
 from kart_jax.render.arithmetic import pack_rgb
 from kart_jax.render.camera import chassis_rays
 from kart_jax.render.scene import Scene, stored
@@ -40,7 +41,7 @@ TYRE_CENTRE = (0.62, 0.56, 0.127)  # m, the left one
 TYRE_RADIUS = 0.127  # m
 TYRE_HALF = 0.062  # m, half width
 RIM_RADIUS = 0.066  # m, of the road wheel
-TYRE_RATIO = 0.45  # road-wheel angle over steering-wheel angle
+TYRE_RATIO = 1.0 / STEERING_RATIO  # mean road-wheel angle over steering-wheel angle; both wheels are drawn at the mean
 RUBBER = (30.0, 30.0, 32.0)
 TRAY = (26.0, 26.0, 28.0)
 METAL = (46.0, 46.0, 50.0)
@@ -125,26 +126,24 @@ def _cut(box: Box, table: chex.Array) -> chex.Array:
 def _moving(turned: list) -> list[tuple[np.ndarray, Callable, Callable, tuple]]:
     """Of each moving part: corners (n, 3) in m around it, where rays meet it, what draws it, cosine and sine of its
     angle."""
-    reach = WHEEL_RADIUS + HAND
-    sin, cos = math.sin(WHEEL_TILT), math.cos(WHEEL_TILT)
-    wheel = [
-        (WHEEL_CENTRE[0] + cos * up, left, WHEEL_CENTRE[2] + sin * up)
-        for left in (-reach, reach)
-        for up in (-reach, reach)
-    ]
+    reach = WHEEL_RADIUS + HAND + 0.003  # a glove lies a little below the spoke
+    turns = np.linspace(0.0, 2.0 * math.pi, 48, endpoint=False)
+    left, up = reach * np.cos(turns), reach * np.sin(turns)
+    wheel = np.column_stack(
+        [WHEEL_CENTRE[0] + math.cos(WHEEL_TILT) * up, left, WHEEL_CENTRE[2] + math.sin(WHEEL_TILT) * up]
+    )
     x, y, _ = TYRE_CENTRE
-    tyre = [(x + a, y + b, z) for a in (-0.14, 0.14) for b in (-0.10, 0.10) for z in (0.0, 2.0 * TYRE_RADIUS)]
+    # On any lock a wheel stays within its half diagonal ahead and behind; aside it reaches furthest on full lock.
+    ahead = math.hypot(TYRE_RADIUS, TYRE_HALF)
+    aside = TYRE_RADIUS * math.sin(MAX_STEER) + TYRE_HALF * math.cos(MAX_STEER)
+    tyre = [(x + a, y + b, z) for a in (-ahead, ahead) for b in (-aside, aside) for z in (0.0, 2.0 * TYRE_RADIUS)]
     mirrored = [(a, -b, z) for a, b, z in tyre]
     wheel_angle, tyre_angle = tuple(turned[:2]), tuple(turned[2:])
     return [
         (np.array(tyre), _rays_alone, _tyre, tyre_angle),
         (np.array(mirrored), _rays_alone, _tyre, tyre_angle),
-        (
-            np.array(wheel),
-            _wheel_plane,
-            _steering_wheel,
-            wheel_angle,
-        ),  # last: where boxes meet, a later one is seen whole
+        # Last, for where boxes meet, a later one is seen whole.
+        (wheel, _wheel_plane, _steering_wheel, wheel_angle),
     ]
 
 
@@ -269,11 +268,15 @@ def _tyre(below: Paint, ring: chex.Array, rays: tuple, angle: tuple, look: Appea
     sharp = config.focal / at_least(t, 0.05)
     tread = at_most(TYRE_RADIUS - miss, TYRE_HALF - jnp.abs(oy + t * dy))
     steep = 0.9 + 0.8 * (oz + t * z) * (1.0 / TYRE_RADIUS)
-    t = (-TYRE_HALF * side - oy) / (side * at_least(side * dy, 0.05))
+    inward = at_least(side * dy, 0.02)
+    t = (-TYRE_HALF * side - oy) / (side * inward)
     fx, fz = ox + t * dx, oz + t * z
     radius = jnp.sqrt(fx * fx + fz * fz + 1e-12)
-    rim = covered(RIM_RADIUS - radius, sharp)
+    # Seen at a slant, a pixel covers dx / dy times as much of the face along it as up it.
+    slant = fx * dx / inward
+    sharp_face = sharp * radius / jnp.sqrt(slant * slant + fz * fz + 1e-12)
+    rim = covered(RIM_RADIUS - radius, sharp_face)
     face = mix(_lit((22.0, 22.0, 24.0), look), _lit(BRIGHT, look), rim)
     outer = tuple(colour * at_least(steep, 0.5) for colour in _lit(RUBBER, look))
-    on_face = covered(TYRE_RADIUS - radius, sharp)
+    on_face = jnp.where(side * dy > 0.02, covered(TYRE_RADIUS - radius, sharp_face), 0.0)
     return below.under(outer, covered(tread, sharp)).under(face, on_face)
