@@ -215,9 +215,17 @@ TINY = ("--set", "telemetry_only=true", "rollout_steps=8", "minibatch_size=32", 
 @pytest.mark.slow
 def test_the_breakdown_of_a_tiny_run():
     rows = script("ppo_throughput", "--karts", "8", "--seconds", "0", "--json", *TINY)["rows"]
-    parts = [row["part"] for row in rows]
-    assert len(parts) == 11 and {"whole update", "bare network", "inference", "with logging"} <= set(parts)
-    assert sum(row["share"] for row in rows[:7]) == pytest.approx(1.0, abs=0.5)  # medians of parts, not of sums
+    took = {row["part"]: np.array(row["seconds"]["repeats"]) for row in rows}
+    *parts, whole, bare, _, _ = took
+    assert (whole, bare, len(parts)) == ("whole update", "bare network", 7) and "with logging" in took
+    np.testing.assert_allclose(sum(took[part] for part in parts), took[whole])  # repeat by repeat
+    np.testing.assert_allclose(took[bare], took["inference"] + took["learning: the network's passes"])
+    rate = np.array(rows[7]["steps_per_second"]["repeats"])
+    np.testing.assert_allclose(rate * took[whole], 8 * 8)  # karts, steps of each
+    for row in rows[:9]:
+        assert row["share"] == pytest.approx(np.median(took[row["part"]]) / np.median(took[whole])), row["part"]
+    measured = ("stepping: physics", "inference", "learning: the network's passes", whole, "with logging")
+    assert all((took[name] > 0).all() for name in measured)
 
 
 @pytest.mark.slow

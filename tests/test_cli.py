@@ -1,15 +1,20 @@
 """The `kart` command: help, one sentence for every mistake, exit codes, and figures as JSON."""
 
+import ast
 import dataclasses
+import inspect
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
 import pytest
+import tyro
 from conftest import oval_csv
 
 from kart_jax import cli
@@ -37,15 +42,35 @@ def test_help_answers_at_once_and_names_every_command():
     assert took < 5.0  # 0.1 s on an idle machine; importing jax alone takes longer on a busy one
 
 
+def explanations(config: type) -> dict[str, str]:
+    """Docstring of every field of a config dataclass, also of those that it inherits; "" where there is none."""
+    found = dict.fromkeys((field.name for field in dataclasses.fields(config)), "")
+    for one in reversed(config.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(one))).body[0].body
+        for field, after in itertools.pairwise(body):
+            match field, after:
+                case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                    found[name] = text
+    return found
+
+
+def letters(text: str) -> str:
+    """The text without what a box of help adds to it: frame, breaks, indentation."""
+    return "".join(text.replace("│", "").split())
+
+
 @pytest.mark.parametrize("name", [name for name, _, _ in cli.COMMANDS])
-def test_every_command_explains_itself(name, capsys):
+def test_every_command_explains_itself_and_each_of_its_flags(name, capsys, monkeypatch):
+    asked, read = [], tyro.cli
+    monkeypatch.setattr(tyro, "cli", lambda kind, **more: asked.append(kind) or read(kind, **more))
     with pytest.raises(SystemExit) as stop:
         cli.main([*name.split(), "--help"])
     text = capsys.readouterr().out
     assert stop.value.code == 0
     assert text.startswith(f"usage: kart {name}") and "examples:" in text and f"  kart {name}" in text
-    undescribed = [line for line in text.splitlines() if line.startswith("│ --") and line.endswith("(default: None)")]
-    assert all(len(line.split("  ")) > 1 for line in undescribed)
+    (config,) = asked
+    for field, said in explanations(config).items():
+        assert said and letters(said) in letters(text), field
 
 
 @pytest.mark.parametrize(
@@ -285,6 +310,20 @@ def test_a_telemetry_file_is_timed_and_drawn(tmp_path, capsys, circle_log):
     assert "lap 2" in capsys.readouterr().out and (tmp_path / "run.png").stat().st_size > 10_000
     assert cli.main(["telemetry", "plot", "run.csv", "--lap", "7"]) == 2
     assert "lap is 7; allowed are 1 to 3" in capsys.readouterr().err
+
+
+def test_the_scripted_driver_drives_a_lap(tmp_path, capsys):
+    oval_csv(tmp_path / "small.csv", straight=40.0, radius=15.0)  # 80 m and 30 pi m: 174 m round
+    words = "drive --track-name small.csv --laps 1 --kart senior_max --line given --telemetry run.csv --json"
+    assert cli.main(words.split()) == 0
+    figures = json.loads(capsys.readouterr().out)
+    (lap,) = figures["laps"]
+    assert figures["track"] == "small.csv" and figures["kart"] == "senior_max" and figures["line"] == "given"
+    # Bends of 15 m at 2 g are driven at 17 m/s = 62 km/h; the lap begins at rest.
+    assert lap["valid"] and figures["best_lap"] == lap["time"] == pytest.approx(sum(lap["sectors"]), abs=2e-3)
+    assert 174 / 20 < lap["time"] < 174 / 10 and 60 < figures["top_speed_kmh"] < 90
+    assert figures["off_track_time"] == 0.0 and figures["driven_m"] > 174
+    assert figures["files"] == ["run.csv"] and len(export.read("run.csv")) > 25 * lap["time"]
 
 
 @pytest.mark.slow

@@ -97,21 +97,30 @@ def test_it_rejoins_from_off_the_track(rejoin):
     assert float(jnp.hypot(final.karts.vx[0], final.karts.vy[0])) > 10.0
 
 
-def test_the_controls_mirror(oval):
-    # Stateless and sign-true: at the same place, a kart that slides left and one that slides right steer apart.
+def test_the_controls_mirror_and_steer_against_a_slide(oval):
     params = preset("ok")
     plan = scripted.prepare(oval, params, "given")
     kart = jax.tree.map(
         lambda leaf: leaf[0],
         place(oval, jnp.int32(0), *(jnp.asarray([v]) for v in (30.0, 0.0, 0.0, 15.0)), params).karts,
     )
-    steer = [
-        float(scripted.control(plan, oval, jnp.int32(0), kart.replace(vy=jnp.asarray(vy)), params).steering)
-        for vy in (-1.0, 0.0, 1.0)
-    ]
-    rest = steer[1]
-    assert abs(rest) < 0.02
-    assert steer[2] - rest == pytest.approx(rest - steer[0], abs=0.02)
+
+    def steering(**change):
+        slid = kart.replace(**{name: getattr(kart, name) + value for name, value in change.items()})
+        return float(scripted.control(plan, oval, jnp.int32(0), slid, params).steering)
+
+    assert abs(steering()) < 0.02
+    # The tail hangs out to the right or left, and the motion is along the line: the wheels point that way, too, by the
+    # drift of atan(3 / 15) = 0.197 rad against the nose, of a lock of 0.43 rad.
+    drift = np.arctan2(3.0, 15.0)
+    assert steering(vy=3.0, yaw=-drift) == pytest.approx(0.197 / 0.43, abs=0.02)
+    assert steering(vy=-3.0, yaw=drift) == pytest.approx(-0.197 / 0.43, abs=0.02)
+    # Off the line to the left, by 3 m/s or by a metre, it steers right: 2 c / l = 2 * 0.197 / 5.3 m = 0.075 1/m and
+    # 2 e / l² = 2 * 1 m / (5.3 m)² = 0.072 1/m, both below the tyres' 0.1.
+    for aside in ({"vy": 3.0}, {"y": 1.0}):
+        left, right = steering(**aside), steering(**{name: -value for name, value in aside.items()})
+        assert -0.6 < left < -0.1, aside
+        assert right == pytest.approx(-left, abs=0.02), aside
 
 
 def test_an_unknown_line_is_refused(oval):

@@ -121,6 +121,53 @@ def test_an_action_that_is_a_whole_step_late_acts_in_the_next(varied):
     np.testing.assert_allclose(angle(drive(waited, none, late)), angle(drive(still, left, prompt)), atol=1e-6)
 
 
+see = jax.jit(jax.vmap(kart_jax.KartEnv.see, in_axes=(None, 0, None, None)))
+
+
+def drawing(state, **shares):
+    """The states of episodes that drew `shares` of the named variations, and nothing of the others."""
+    names = [variation.name for variation in randomise.VARIATIONS]
+    drawn = np.zeros(state.drawn.shape, np.float32)
+    for name, share in shares.items():
+        drawn[:, names.index(name)] = share
+    return dataclasses.replace(state, drawn=jnp.asarray(drawn))
+
+
+def test_drawn_sensor_noise_reaches_the_telemetry(varied):
+    params, fresh = varied.default_params, jnp.ones((), bool)
+    _, state = reset(varied, jax.random.key(3), params, count=COUNT)
+
+    def telemetry(**shares):
+        return np.asarray(see(varied, drawing(state, **shares), params, fresh)[0]["telemetry"])
+
+    error = telemetry(sensor_noise=1.0) - telemetry()
+    assert error.std() == pytest.approx(0.02, rel=0.2)  # 72 values: a standard error of 5 %
+    np.testing.assert_allclose(telemetry(sensor_noise=-0.5) - telemetry(), error / 2, atol=1e-6)
+    np.testing.assert_array_equal(telemetry(mass=1.0, light=1.0, pixel_noise=1.0), telemetry())
+
+
+@pytest.mark.slow
+def test_drawn_light_and_pixel_noise_reach_the_picture(oval):
+    env = kart_jax.make(oval, config=kart_jax.EnvConfig(height=20, width=16, frame_stack=1, randomize=True))
+    params, fresh = env.default_params, jnp.ones((), bool)
+    _, state = reset(env, jax.random.key(3), params, count=COUNT)
+
+    def picture(state, **shares):
+        return np.asarray(see(env, drawing(state, **shares), params, fresh)[0]["vision"], float)
+
+    plain, dark = picture(state), picture(state, light=-1.0)
+    np.testing.assert_allclose(dark, 0.75 * plain, atol=8.0)  # the ground's grain of 4 grey levels does not darken
+    assert picture(state, light=1.0).mean() > 1.1 * plain.mean()  # less than a quarter, for white stays white
+    noisy = picture(state, pixel_noise=1.0) - plain
+    inside = (plain > 30.0) & (plain < 225.0)  # where nothing is cut off
+    assert noisy[inside].std() == pytest.approx(6.0, rel=0.1)
+    later = dataclasses.replace(state, step=state.step + 1)
+    np.testing.assert_array_equal(picture(later), plain)
+    again = picture(later, pixel_noise=1.0) - plain  # live noise: another pattern in each frame
+    assert abs(np.corrcoef(noisy[inside], again[inside])[0, 1]) < 0.1
+    assert np.abs(picture(state, camera_pitch=1.0) - plain).mean() > 1.0
+
+
 def test_sensor_noise_has_the_size_that_is_asked_for(plain):
     quiet = plain.default_params
     noisy = dataclasses.replace(quiet, sensor_noise=jnp.asarray(0.05, jnp.float32))

@@ -119,15 +119,19 @@ def answer(command: list[str], folder: Path) -> dict:
 
 
 def check_use(kart: list[str], folder: Path) -> None:
-    """An installed `kart` knows the shipped tracks, drives a lap and trains, in an empty folder."""
+    """An installed `kart` knows the shipped tracks, drives a lap, trains and films, in an empty folder."""
     names = {track["name"] for track in answer([*kart, "track", "list", "--json"], folder)["tracks"]}
     assert {"circuit", "beginner_track", "monza", "spa", "silverstone"} <= names
     figures = answer([*kart, "drive", "--track-name", "beginner_track.png", "--laps", "1", "--json"], folder)
     assert len(figures["laps"]) == 1 and figures["laps"][0]["valid"]
-    assert answer([*kart, *TINY], folder)
+    trained = answer([*kart, *TINY], folder)
     run = folder / "runs" / "tiny"
     assert (run / "config.json").is_file() and any((run / "checkpoints").iterdir())
     assert len((run / "metrics.csv").read_text().splitlines()) > 1
+    recording, film = (run / "telemetry" / "beginner_track.csv", run / "videos" / "beginner_track.mp4")
+    assert trained["film"]["files"] == [str(path.relative_to(folder)) for path in (recording, film)]
+    assert recording.read_text().startswith("step,") and len(recording.read_text().splitlines()) > 10
+    assert film.read_bytes()[4:8] == b"ftyp" and film.stat().st_size > 20_000
 
 
 @pytest.mark.slow

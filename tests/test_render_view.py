@@ -2,6 +2,7 @@
 
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,9 +29,10 @@ def world():
 
 @pytest.fixture(scope="module")
 def draw(world):
-    """Draw a list of (x, y, yaw, roll, pitch[, wheel]) poses in batches of one fixed size."""
+    """Draw a list of (x, y, yaw, roll, pitch[, wheel]) poses in batches of one fixed size, traced once for all."""
     batch = 8
-    batched = jax.jit(jax.vmap(render, in_axes=(None, 0, 0, None, None)), static_argnums=4)
+    once = chex.assert_max_traces(render, n=1)
+    batched = jax.jit(jax.vmap(once, in_axes=(None, 0, 0, None, None)), static_argnums=4)
 
     def pictures(poses, track=0, look=LOOK):
         table = np.array([(*pose, 0.0)[:6] for pose in poses], np.float32)
@@ -155,7 +157,7 @@ def test_one_kart_is_drawn_as_in_a_batch_and_on_its_own_track(world, draw):
 
 
 def test_appearance_is_traced_and_every_field_shows(world, draw):
-    """One compilation serves all looks, and each field changes the picture."""
+    """One compilation serves all looks, as `draw` sees to, and each field changes the picture."""
     pose = place(world[0][0], world[0][0].length - 3.0, 2.0, 0.3, 0, 0)
     plain = draw([pose])[0]
     changes = {

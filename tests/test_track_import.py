@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from kart_jax import cli
 from kart_jax.errors import InputError
-from kart_jax.track import checkpoints, clearance, importers, layouts, load
+from kart_jax.track import checkpoints, clearance, draw, importers, layouts, load
 from kart_jax.track.line import resample
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "tracks"
@@ -148,7 +149,10 @@ def test_wrong_kinds_of_file_are_refused(tmp_path, monkeypatch):
         importers.read_csv(write(tmp_path / "huge.csv", circle()))
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="the shared circuits are not beside this checkout")
+needs_real = pytest.mark.skipif(not DATA.is_dir(), reason="the shared circuits are not beside this checkout")
+
+
+@needs_real
 @pytest.mark.parametrize(
     ("name", "length", "tightest"),
     # Lengths of the driven lines as the reference gives them in 2.3; the car circuits' official laps.
@@ -171,6 +175,25 @@ def test_the_real_circuits_import(name, length, tightest):
     assert 1 / np.abs(line.curvature).max() > tightest
     assert clearance.gap(line)[0] > 3.0
     assert np.hypot(line.x[0] - points[0, 0], line.y[0] - points[0, 1]) < 0.05
+
+
+@pytest.mark.slow
+@needs_real
+@pytest.mark.parametrize("name", ["genk", "le_mans_kart", "wackersdorf", "monza", "spa"])
+def test_the_picture_of_a_real_circuit_is_the_circuit(name, tmp_path, monkeypatch):
+    """`kart track import`, and the picture it writes traced again."""
+    monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path / "cache"))
+    tracks = tmp_path / "tracks"
+    assert cli.main(["track", "import", str(DATA / f"{name}.csv"), "--folder", str(tracks)]) == 0
+    given, found = importers.read_csv(DATA / f"{name}.csv"), load.circuit(tracks / f"{name}.png").line
+    pixel = checkpoints.read(tracks / checkpoints.FILE_NAME)[name].metres_per_pixel
+    assert pixel == (0.25 if given.length < importers.KART_LENGTH else 1.0)
+    assert found.length == pytest.approx(given.length, rel=5e-3)
+    corner = np.array([given.x.min(), given.y.min()]) - draw.MARGIN - max(given.half_left.max(), given.half_right.max())
+    off, near = cKDTree(np.column_stack([given.x, given.y]) - corner).query(np.column_stack([found.x, found.y]))
+    assert off.max() < given.spacing + pixel
+    width = found.half_left + found.half_right - given.half_left[near] - given.half_right[near]
+    assert np.abs(width).max() < pixel
 
 
 def test_import_writes_a_picture_that_loads(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from conftest import oval_csv
 
+from kart_jax.env.config import EnvConfig
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
 from kart_jax.telemetry import export, laps
@@ -103,3 +104,20 @@ def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, o
     longer = dataclasses.replace(oval, length=oval.length * 2)
     monkeypatch.setattr(loop, "make", lambda tracks, kart, config: make(longer, kart=kart, config=config))
     assert float(loop.make_env(settings).default_params.limits.episode_time) == pytest.approx(3 * 794.16 / 12, rel=1e-3)
+
+
+@pytest.mark.parametrize("asked", [{"randomize": True, "kart": "kz2"}, {"frame_stack": 3, "telemetry_only": False}])
+def test_the_environment_of_a_run_is_the_one_asked_for(monkeypatch, oval, asked):
+    made = []
+
+    def note(tracks, **given):
+        made.append((tracks, given))
+        return make(oval, config=EnvConfig(vision=False))
+
+    monkeypatch.setattr(loop, "make", note)
+    loop.make_env(profiles.resolve(dataclasses.replace(REQUEST, track_name=("a", "b"), **asked), "cpu"))
+    wanted = {"randomize": False, "kart": "rental_gx270", "frame_stack": 1, "telemetry_only": True} | asked
+    config = EnvConfig(
+        frame_stack=wanted["frame_stack"], vision=not wanted["telemetry_only"], randomize=wanted["randomize"]
+    )
+    assert made == [(("a", "b"), {"kart": wanted["kart"], "config": config})]

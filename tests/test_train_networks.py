@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from train import networks
+from train import networks, state
+from train.config import TrainConfig
+from train.profiles import resolve
 
 
 def shapes(params):
@@ -118,6 +120,24 @@ def test_bfloat16_computes_with_the_same_float32_parameters():
     for found, known in zip(half(observation), whole(observation), strict=True):
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(found, known, atol=0.03 * float(jnp.max(jnp.abs(known))))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_network_of_a_run_computes_inside_in_the_precision_asked_for(precision):
+    settings = resolve(TrainConfig(precision=precision), "cpu")
+
+    def look(key):
+        graph, params = state.build_network(settings, key)
+        network, observation = nnx.merge(graph, params), see(2, 3)
+        telemetry = network.telemetry_second(network.telemetry_first(observation["telemetry"]))
+        seen = network.vision(observation["vision"])
+        fused = network.fusion(jnp.concatenate([seen, telemetry], axis=-1))
+        heads = network.actor_hidden(fused), network.critic_hidden(fused)
+        return params, (telemetry, seen, fused, *heads), network(observation)
+
+    params, inside, outputs = jax.eval_shape(look, jax.random.key(0))
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, outputs))} == {jnp.dtype("float32")}
+    assert {leaf.dtype for leaf in inside} == {jnp.dtype(precision)}
 
 
 def test_a_cpu_gets_the_matrix_product():

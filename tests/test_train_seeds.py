@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import re
+from pathlib import Path
 
 import chex
 import jax
@@ -9,9 +11,12 @@ import pytest
 from ring_runs import SMALL, read_events, rows, run
 
 from kart_jax import cli
+from kart_jax.cli.train import seed_table
 from kart_jax.errors import InputError
 from train import loop, seeds
 from train.config import TrainConfig
+from train.progress import Progress
+from train.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("on_ring")
 FLAGS = (
@@ -65,6 +70,45 @@ def test_the_spread_over_the_seeds_is_told(three):
 def test_the_mean_leaves_out_what_a_seed_does_not_have_yet():
     told = seeds.summarise([{"lap": 40.0, "none": float("nan")}, {"lap": float("nan"), "none": float("nan")}])
     assert told == {"lap": (40.0, 0.0)}
+
+
+def reached(seed, failure=None, **progress):
+    """What is left of the run of a seed."""
+    return loop.RunResult(RunFolder(Path(f"runs/many/seed-{seed}")), 1000, Progress(**progress), False, failure)
+
+
+def test_the_table_of_seeds_tells_each_their_mean_and_deviation():
+    episodes = [[[1.0, 90.0, 1.0]], [[2.0, 400.0, 1.0]], []]  # returns of 90, of 200 on average, of none yet
+    results = [
+        reached(3, laps=10, first_lap_steps=1000, best_lap=40.0, recent_episodes=episodes[0]),
+        reached(4, laps=14, first_lap_steps=3000, best_lap=41.0, recent_episodes=episodes[1]),
+        reached(5, laps=0, recent_episodes=episodes[2]),
+    ]
+    head, *body = (re.split(" {2,}", line.strip()) for line in seed_table(results).splitlines())
+    assert head == ["laps", "first lap, steps", "best lap, s", "mean return"]
+    assert body == [
+        ["seed-3", "10", "1,000", "40.000", "90"],
+        ["seed-4", "14", "3,000", "41.000", "200"],
+        ["seed-5", "0", "-", "-", "-"],
+        ["mean", "8", "2,000", "40.500", "145"],
+        # sqrt((2² + 6² + 8²) / 2) = 7.2; of two values a and b, |a - b| / sqrt(2).
+        ["standard deviation", "7", "1,414", "0.707", "78"],
+    ]
+    alone = seed_table(results[:1]).splitlines()
+    assert alone[-1].split() == ["standard", "deviation", *"----"]
+
+
+def test_the_best_seed_is_whole_before_it_scores():
+    poor = reached(0, recent_laps=[[1.0, 50.0]], recent_episodes=[[1.0, 900.0, 1.0]])
+    good = reached(1, recent_laps=[[3.0, 150.0]], recent_episodes=[[1.0, 100.0, 1.0]])
+    fair = reached(2, recent_laps=[[3.0, 150.0]], recent_episodes=[[1.0, 50.0, 1.0]])
+    lost = reached(3, "it diverged", recent_laps=[[9.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]])
+    worse = reached(4, "it diverged", recent_laps=[[8.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]])
+    for results in ([poor, good, fair, lost], [lost, fair, good, poor]):
+        assert seeds.best(results) is good  # laps first, then the return
+    assert seeds.best([lost, poor]) is seeds.best([poor, lost]) is poor
+    assert seeds.best([worse, lost]) is seeds.best([lost, worse]) is lost
+    assert seeds.best([reached(5), poor]) is poor  # one without an episode yet
 
 
 @pytest.mark.parametrize(

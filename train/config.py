@@ -8,16 +8,11 @@ run's `config.json`. The numbers of the algorithm are a `PPOConfig`, chosen by p
 import dataclasses
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
-from kart_jax.physics.classes import CLASSES
-
-if TYPE_CHECKING:
-    KartClass = str
-else:
-    KartClass = Literal[CLASSES]
+from kart_jax.physics.classes import KartClass
 
 LARGEST = 1e38  # of any number that is a float32 on the device
 MOST = 10**9  # of anything that is counted in 32 bits on the device

@@ -9,16 +9,12 @@ from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, table
 from kart_jax.cli.search import laps_wanted, tell
 from kart_jax.errors import InputError
-from kart_jax.physics.classes import CLASSES
+from kart_jax.physics.classes import KartClass
 
 if TYPE_CHECKING:
     from kart_jax.telemetry.laps import Lap
     from kart_jax.telemetry.log import Log
     from kart_jax.track.types import Tracks
-
-    KartClass = str
-else:
-    KartClass = Literal[CLASSES]
 
 EXAMPLES = """
 kart drive --track-name circuit.png --laps 3

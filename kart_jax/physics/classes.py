@@ -2,9 +2,14 @@
 
 import itertools
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 CLASSES = ("rental_gx270", "mini_max", "junior_max", "senior_max", "okj", "ok", "kz2")
+
+if TYPE_CHECKING:
+    KartClass = str
+else:
+    KartClass = Literal[CLASSES]  # one of them, as a flag or a file names it
 
 # Torque over peak torque against 1/min (reference 1.2): shapes are priors fitted so that power peaks where sources say.
 _TAG = (

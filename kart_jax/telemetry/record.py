@@ -50,8 +50,3 @@ def frame(race: RaceState, step: chex.Array, tracks: Tracks, params: KartParams)
         )
 
     return jax.vmap(one)(race.karts, race.timing, race.place, race.on_track)
-
-
-def flatten(values: chex.Array) -> chex.Array:
-    """A recording of E races of K karts, (steps, E, K, C), as the (steps, E * K, C) that files hold."""
-    return values.reshape(values.shape[0], -1, values.shape[-1])
