@@ -32,17 +32,25 @@ def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
     return python
 
 
-def checkout(factory: pytest.TempPathFactory, address: str) -> Path:
-    """The newest sources of a learner that is no package; skips if they cannot be had."""
+def checkout(factory: pytest.TempPathFactory, address: str, commit: str, part: str) -> Path:
+    """One folder, as of a commit, of the sources of a learner that is no package; skips if they cannot be had."""
     folder = factory.mktemp("sources")
-    environment = os.environ | {"GIT_TERMINAL_PROMPT": "0"}
-    clone = ["git", "clone", "--quiet", "--depth", "1", address, str(folder)]
-    done = subprocess.run(clone, capture_output=True, text=True, env=environment, check=False)
-    if done.returncode:
-        reason = f"{address} cannot be fetched here: {done.stderr.strip().splitlines()[-1]}"
-        print(reason)
-        pytest.skip(reason)
-    return folder
+    for words in (
+        "init",
+        f"remote add origin {address}",
+        f"fetch --quiet --depth 1 --filter=blob:none origin {commit}",
+        f"sparse-checkout set {part}",
+        f"checkout --quiet {commit}",
+    ):
+        done = subprocess.run(
+            ["git", "-C", str(folder), *words.split()],
+            capture_output=True, text=True, check=False, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
+        )  # fmt: skip
+        if done.returncode:
+            reason = f"{address} cannot be fetched here: {done.stderr.strip().splitlines()[-1]}"
+            print(reason)
+            pytest.skip(reason)
+    return folder / part
 
 
 def run(python: Path, program: str) -> str:

@@ -23,7 +23,6 @@ def load_runner():
 
 runner = load_runner()
 NAMES = ("01_quickstart", "02_physics", "03_telemetry", "04_training_at_scale", "05_differentiable_kart")
-QUICK = ("03_telemetry", "05_differentiable_kart")  # executed by `make test`, the others by `make test-all`
 FACES = ("kart_jax", "train")
 
 
@@ -88,9 +87,10 @@ def test_what_is_committed_is_executed_small_public_and_tells_nothing_of_a_machi
 
 # What makes a notebook take long, and how little of it shows that every cell runs.
 SHORTER = {
-    "01_quickstart": {"timesteps=120_000": "timesteps=8_192", "3 * STEPS": "STEPS", "STEPS = 8, 500": "STEPS = 8, 200"},
-    "04_training_at_scale": {"timesteps=80_000": "timesteps=8_192"},
-    "05_differentiable_kart": {"range(8)": "range(1)"},
+    "01_quickstart": {"timesteps=120_000": "timesteps=2_048", "3 * STEPS": "STEPS", "STEPS = 8, 500": "STEPS = 8, 120"},
+    "02_physics": {"top, 600)": "top, 100)"},
+    "04_training_at_scale": {"timesteps=80_000": "timesteps=2_048", "[1, 16, 256, 4096]": "[1, 16]"},
+    "05_differentiable_kart": {"range(8)": "range(2)"},
 }
 
 
@@ -106,7 +106,7 @@ def kernel(monkeypatch, tmp_path):
     return monkeypatch
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=() if n in QUICK else pytest.mark.slow) for n in NAMES])
+@pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom_on_less(name, kernel):
     # Now nearly all of the time is compilation, so LLVM may hurry: what comes out is slower and means the same.
     kernel.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")

@@ -17,6 +17,7 @@ from kart_jax.errors import InputError
 from kart_jax.wrappers.gymnax import RacingGymnax, RacingGymnaxFive
 
 IDLE = jnp.zeros(2)
+PUREJAXRL_COMMIT = "31756b197773a52db763fdbe6d635e4b46522a73"  # of September 2024
 
 
 @pytest.fixture(scope="module")
@@ -283,8 +284,9 @@ print("trained", int(told["timestep"].max()) * 8)
 
 @pytest.mark.slow
 def test_purejaxrl_ppo_trains(python, tmp_path_factory):
-    sources = outside.checkout(tmp_path_factory, "https://github.com/luchris429/purejaxrl")
-    program = PUREJAXRL.replace("FOLDER", repr(str(sources / "purejaxrl")))
+    address = "https://github.com/luchris429/purejaxrl"
+    sources = outside.checkout(tmp_path_factory, address, PUREJAXRL_COMMIT, "purejaxrl")
+    program = PUREJAXRL.replace("FOLDER", repr(str(sources)))
     assert "trained 384" in outside.run(python, program)
 
 
