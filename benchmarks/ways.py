@@ -310,7 +310,7 @@ def donation(config: TrainConfig) -> Iterator[Way]:
     for name, given in (("state given away", (3,)), ("state kept", ())):
         run = learner.start(config)
         program = jax.jit(chunk.__wrapped__, static_argnums=(0, 2, 4), donate_argnums=given)
-        compiled = program.lower(run.graph, run.env, run.settings, run.state, run.mesh).compile()
+        compiled = program.lower(run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh).compile()
         yield Way(name, partial(_go_on, run, compiled), run.steps, machine.memory_of(compiled))
 
 

@@ -125,12 +125,14 @@ def make_circle_log(seconds: float = 33.0, rate: float = 25.0, start: float = 0.
 
 @pytest.fixture
 def on_ring(monkeypatch):
-    """Training drives on the ring of `ring_env`."""
+    """Training drives on the ring of `ring_env`, and so does who is examined."""
     from ring_env import RingEnv
+    from ring_runs import sham_exam
 
-    from train import loop
+    from train import exam, loop
 
     monkeypatch.setattr(loop, "make_env", lambda settings: RingEnv())
+    monkeypatch.setattr(exam, "hold", sham_exam)
 
 
 @pytest.fixture(scope="session")

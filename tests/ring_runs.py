@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from train import loop, update
+from train import loop, marks, update
 from train.config import TrainConfig
+from train.evaluate import Result
 
 SMALL = TrainConfig(
     telemetry_only=True,
@@ -71,6 +72,18 @@ def read_events(folder):
     return values
 
 
+def sham_exam(folder, report, rate=1.0):
+    """In place of `train.exam.hold`, for drivers that no circuit is made for: `rate` of the drives lap, in 30 s."""
+    results = [
+        Result(path.name, "ring", 8, rate, 16, 30.0, 30.0, 0.0, 60.0, None)
+        for path in sorted(folder.checkpoints.glob("[0-9]*"))
+    ]
+    marks.write(folder.path, {int(one.driver): (rate, one.mean_lap) for one in results})
+    for one in results:
+        report(one)
+    return results
+
+
 def launch(config, runs, more=""):
     """Start a run in another process, a third of a second per chunk slower so that it can be met half-way.
 
@@ -94,7 +107,7 @@ def crossings(program):
 
 def chunk_without_transfers(prepared):
     """Run one more chunk of a run, on copies, while JAX allows no transfer; returns the compiled program."""
-    given = (prepared.graph, prepared.env, prepared.settings)
+    given = (prepared.graph, prepared.env, prepared.settings.ppo.shape)
     program = update.chunk.lower(*given, prepared.state, prepared.mesh).compile()
     copies = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)
     with jax.transfer_guard("disallow"):

@@ -9,13 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import pytest
 from fake_volume import FakeVolume
 from modal._utils.async_utils import synchronizer
-from ring_runs import SMALL, rows
+from ring_runs import SMALL, rows, sham_exam
 
 from kart_jax.errors import InputError
-from train import chunks, loop, modal_app, modal_image, request, volume
+from train import chunks, exam, loop, modal_app, modal_image, request, volume
 from train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -123,12 +124,15 @@ def test_wrong_flags_are_refused_before_anything_is_started(work, words, sentenc
 
 
 @pytest.mark.usefixtures("on_ring")
-def test_local_trains_and_answers_as_kart_train_does(work, capsys, unbroken):
+def test_local_trains_and_answers_as_kart_train_does(work, monkeypatch, capsys, unbroken):
+    monkeypatch.setattr(exam, "hold", sham_exam)
     figures = modal_app.train_run.local({**RING, "save_name": "ring"}, "fc-1")
     assert figures["name"] == "ring" and figures["steps"] == 3072 and figures["failure"] is None
     assert rows(loop.RunFolder(work / "runs" / "ring")) == rows(unbroken[0].folder)
     shown = capsys.readouterr().out.splitlines()
-    assert all(line.startswith("ring: ") for line in shown) and shown[-1].startswith("ring: done: 3,072 steps")
+    assert all(line.startswith("ring: ") for line in shown) and "ring: done: 3,072 steps" in "\n".join(shown)
+    assert shown[-1] == "ring: after 3,072 steps: 8 of 8 drives with a clean lap, mean lap 30.000 s"
+    assert figures["exam"][-1] == {"steps": 3072, "drives": 8, "completion_rate": 1.0, "mean_lap": 30.0}
     again = modal_app.train_run.local({**RING, "save_name": "ring"}, "fc-2")
     assert again["name"] == "ring" and again["error"].startswith("--save-name is ring, but runs/ring exists")
     assert "the request: the field lapz is unknown" in modal_app.train_run.local({"lapz": 3})["error"]
@@ -150,6 +154,42 @@ def test_a_preempted_container_saves_and_its_successor_ends_the_run(work, monkey
         modal_app.train_run.local(flags, "fc-1")
     figures = modal_app.train_run.local(flags, "fc-1")
     assert figures["steps"] == 3072 and len(done) == 6
+    assert rows(loop.RunFolder(work / "runs" / "ring")) == rows(unbroken[0].folder)
+
+
+# A container that vanishes: nothing of the process is left to save or tidy anything.
+VANISHING = """
+import os, signal, sys
+from ring_env import RingEnv
+from train import chunks, loop, modal_app
+loop.make_env = lambda settings: RingEnv()
+chunk, done = chunks.chunk, []
+def vanish(*given, **more):
+    done.append(1)
+    if len(done) == 4:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return chunk(*given, **more)
+chunks.chunk = vanish
+modal_app.train_run.local(eval(sys.argv[1]), "fc-1")
+"""
+
+
+@pytest.mark.usefixtures("on_ring")
+def test_a_killed_container_s_successor_goes_on_from_the_newest_checkpoint(work, monkeypatch, unbroken):
+    flags = {**RING, "save_name": "ring", "checkpoint_freq": 1024}
+    paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH", "")])
+    surroundings = {"PYTHONPATH": paths, "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
+    gone = subprocess.run(
+        [sys.executable, "-c", VANISHING, repr(flags)],
+        cwd=work, env={**os.environ, **surroundings}, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert gone.returncode == -signal.SIGKILL, gone.stderr[-2000:]
+    chunk, done = chunks.chunk, []
+    monkeypatch.setattr(chunks, "chunk", lambda *given, **more: done.append(1) or chunk(*given, **more))
+    monkeypatch.setattr(exam, "hold", sham_exam)
+    figures = modal_app.train_run.local(flags, "fc-1")
+    assert figures["name"] == "ring" and figures["steps"] == 3072
+    assert len(done) == 4, "six chunks of 512 steps: two were saved with the checkpoint at 1,024"
     assert rows(loop.RunFolder(work / "runs" / "ring")) == rows(unbroken[0].folder)
 
 

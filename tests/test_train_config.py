@@ -286,7 +286,7 @@ def test_what_is_no_run_is_refused(tmp_path):
 
 def test_every_field_is_documented():
     for cls in (TrainConfig, PPOConfig, Settings):
-        lines = inspect.getsource(cls).splitlines()
+        lines = [line for one in cls.__mro__[:-1] for line in inspect.getsource(one).splitlines()]
         for field in dataclasses.fields(cls):
             row = next(i for i, line in enumerate(lines) if line.startswith(f"    {field.name}:"))
             assert lines[row + 1].strip().startswith('"""'), f"{cls.__name__}.{field.name}"

@@ -26,7 +26,7 @@ def driven(count, config=SHARED, env=RingEnv()):  # noqa: B008
     settings = resolve(config, "cpu")
     mesh = kart_mesh(count)
     graph, begun = state.start(env, settings, mesh)
-    return update.chunk(graph, env, settings, begun, mesh)
+    return update.chunk(graph, env, settings.ppo.shape, begun, mesh)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def start(tmp_path, **changes):
 
 
 def find(run):
-    return kept.find(run.graph, run.env, run.settings, run.state, run.mesh)
+    return kept.find(run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh)
 
 
 def told(runs, keep):
@@ -76,6 +76,14 @@ def test_what_was_traced_before_is_read_and_gives_the_same_numbers(tmp_path, fol
     assert len(list(folder.iterdir())) == 1
     untraceable()
     same(told([start(tmp_path)], keep=True), plain)
+
+
+def test_other_numbers_and_lengths_of_a_run_need_no_other_program(tmp_path, folder, untraceable, plain):
+    assert find(start(tmp_path)) is not None
+    untraceable()
+    other = told([start(tmp_path, learning_rate=1e-2, gamma=0.9, clip_ratio=0.3, seed=4, timesteps=4096)], keep=True)
+    assert len(list(folder.iterdir())) == 1
+    assert any(np.any(plain_numbers(a) != plain_numbers(b)) for a, b in zip(other, plain, strict=True))
 
 
 @pytest.mark.slow
@@ -117,18 +125,18 @@ def test_another_program_has_another_name(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(kept, "_read", lambda path: names.append(path) or path)
     monkeypatch.setattr(kept, "_dressed", lambda program: None)
     run = start(tmp_path)
-    ppo = dataclasses.replace(run.settings.ppo, gamma=0.9)
-    given = [run.graph, run.env, run.settings, run.state, run.mesh]
+    shape = run.settings.ppo.shape
+    given = [run.graph, run.env, shape, run.state, run.mesh]
     changes = {
         1: dataclasses.replace(run.env, default_params=np.float32(1.0)),
-        2: dataclasses.replace(run.settings, ppo=ppo),
+        2: dataclasses.replace(shape, epochs=3),
         3: start(tmp_path, vector_envs=16).state,
         4: kart_mesh(2),
     }
     kept.find(*given)
     for place, value in changes.items():
         kept.find(*given[:place], value, *given[place + 1 :])
-    kept.find(*given, seeds=2)
+    kept.find(*given, runs=2)
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
     kept.find(*given)
     source.write_text("a = 2")

@@ -85,7 +85,7 @@ def check_what_is_kept(run, tmp_path, monkeypatch):
     """The chunk as `kart train` runs it, from the file that JAX exported it to: the same numbers, without the host."""
     monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "traced")
     monkeypatch.setattr(kept, "SETTLED", -1e9)
-    given = (run.graph, run.env, run.settings, run.state, run.mesh)
+    given = (run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh)
     assert kept.find(*given) is not None
     monkeypatch.setattr(kept.export, "export", lambda *_: pytest.fail("traced again"))
     program = kept.find(*given)

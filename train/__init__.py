@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from train.config import TrainConfig
+    from train.exam import examine
     from train.loop import RunResult, train
     from train.policy import Policy, load_policy
     from train.record import Recording
     from train.record import choose as record_drive
-    from train.seeds import train as train_seeds
+    from train.side_by_side import train_seeds, train_sweep
 
 # Public name -> module it is loaded from, and its name there if that differs.
 _HOMES = {
     "TrainConfig": "config",
     "train": "loop",
-    "train_seeds": "seeds:train",
+    "train_seeds": "side_by_side",
+    "train_sweep": "side_by_side",
+    "examine": "exam",
     "RunResult": "loop",
     "Policy": "policy",
     "load_policy": "policy",
@@ -29,7 +32,18 @@ _HOMES = {
     "Recording": "record",
 }
 
-__all__ = ["Policy", "Recording", "RunResult", "TrainConfig", "load_policy", "record_drive", "train", "train_seeds"]
+__all__ = [
+    "Policy",
+    "Recording",
+    "RunResult",
+    "TrainConfig",
+    "examine",
+    "load_policy",
+    "record_drive",
+    "train",
+    "train_seeds",
+    "train_sweep",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -23,8 +23,8 @@ def gae(
     values: jax.Array,
     terminated: jax.Array,
     truncated: jax.Array,
-    gamma: float,
-    gae_lambda: float,
+    gamma: jax.Array,
+    gae_lambda: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
     """Estimate the advantages of one trajectory, which may hold several episodes.
 
@@ -33,8 +33,8 @@ def gae(
         values: (T + 1,) V of the observation before each step, and of the one after the last.
         terminated: (T,) bool, the step ended the episode for good.
         truncated: (T,) bool, the step ended it by the time limit.
-        gamma: discount per step, 0..1.
-        gae_lambda: 0..1.
+        gamma: () discount per step, 0..1.
+        gae_lambda: () 0..1.
 
     Returns:
         Advantages (T,), and weights (T,): 0 where the step is truncated and must not be learnt from, else 1.

@@ -69,7 +69,8 @@ def content(tree: Any) -> str:
 
 def parts(state: TrainState) -> dict[str, Any]:
     """Split a state into the parts that are saved."""
-    return {"driver": Driver(state.params, state.scale), "rest": dataclasses.replace(state, params=None, scale=None)}
+    rest = dataclasses.replace(state, params=None, scale=None, numbers=None)
+    return {"driver": Driver(state.params, state.scale), "rest": rest}
 
 
 class Checkpoints:
@@ -235,7 +236,7 @@ def restore(place: Path, like: TrainState, warn: Callable[[str], None]) -> tuple
 
     Args:
         place: run folder or checkpoint; a damaged one is passed over for the one before it.
-        like: a state of the same layout, for instance a fresh one.
+        like: a state of the same layout, for instance a fresh one; its numbers stay.
         warn: told of each checkpoint that is refused, in one sentence.
 
     Returns:
@@ -243,7 +244,8 @@ def restore(place: Path, like: TrainState, warn: Callable[[str], None]) -> tuple
     """
     found, progress = _first_readable(find(place), lambda path: _read(path, parts(like)), warn)
     driver: Driver = found["driver"]
-    return dataclasses.replace(found["rest"], params=driver.params, scale=driver.scale), progress
+    rest = {"params": driver.params, "scale": driver.scale, "numbers": like.numbers}
+    return dataclasses.replace(found["rest"], **rest), progress
 
 
 def restore_driver(paths: list[Path], like: Driver, warn: Callable[[str], None]) -> Driver:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Chunks:
-    """Chunks of one run, or of several seeds of it in one program."""
+    """Chunks of one run, or of several side by side in one program."""
 
     def __init__(self, runs: Sequence["Run"], keep: bool = False):
         """Take over the states of the runs; `keep` as in `train.kept`: what was traced before is not traced again."""
@@ -24,7 +24,7 @@ class Chunks:
         self.pending: UpdateMetrics | None = None
         self.state = runs[0].state if len(runs) == 1 else stack([run.state for run in runs], runs[0].mesh)
         lead = runs[0]
-        given = (lead.graph, lead.env, lead.settings, self.state, lead.mesh, len(runs))
+        given = (lead.graph, lead.env, lead.settings.ppo.shape, self.state, lead.mesh, len(runs))
         self.chunk = (kept.find(*given) if keep else None) or self._trace
 
     def launch(self) -> list[UpdateMetrics]:
@@ -36,7 +36,7 @@ class Chunks:
     def _trace(self, env: KartEnv, state: TrainState) -> tuple[TrainState, UpdateMetrics]:
         """A chunk, traced by this process."""
         lead = self.runs[0]
-        return chunk(lead.graph, env, lead.settings, state, lead.mesh, seeds=len(self.runs))
+        return chunk(lead.graph, env, lead.settings.ppo.shape, state, lead.mesh, runs=len(self.runs))
 
     def finish(self) -> list[UpdateMetrics]:
         """Wait for the chunk under way; what its updates told, stacked, for each run; nothing if none is."""

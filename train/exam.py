@@ -5,14 +5,47 @@ do changes from one checkpoint to the next, and nothing that training counts tel
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from kart_jax.errors import InputError
 from train import checkpoint, evaluate, marks, policy, run_folder, run_tracks
 from train.evaluate import Result
 from train.run_folder import RunFolder
 
+if TYPE_CHECKING:
+    from train.loop import RunResult
+
 DRIVES = 8  # of each checkpoint, over the circuits of the run
 LAPS = 2  # that a drive has time for, after the way to the line, as in `kart eval`
+
+
+def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Result]:
+    """Examine a finished run whose driver laps, if it kept several checkpoints to choose from.
+
+    Args:
+        result: of the run.
+        say: told in a line what is going on, and how each checkpoint drives.
+
+    Returns:
+        As `hold`; empty without an exam.
+    """
+    count = len(list(result.folder.checkpoints.glob("[0-9]*")))
+    if count < 2 or not result.progress.laps or result.interrupted or result.failure is not None:
+        return []
+    say(f"examining the {count} checkpoints that were kept ...")
+
+    def report(one: Result) -> None:
+        mean = "" if one.mean_lap is None else f", mean lap {one.mean_lap:.3f} s"
+        lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives with a clean lap{mean}"
+        say(f"after {int(one.driver):,} steps: {lapped}")
+
+    return hold(result.folder, report)
+
+
+def standings(ranked: list[Result]) -> list[dict[str, int | float | None]]:
+    """What `examine` found as plain data: `steps`, `drives`, `completion_rate` 0..1 and `mean_lap` in s, or None."""
+    fields = ("drives", "completion_rate", "mean_lap")
+    return [{"steps": int(one.driver), **{field: getattr(one, field) for field in fields}} for one in ranked]
 
 
 def hold(folder: RunFolder, report: Callable[[Result], None] = lambda result: None) -> list[Result]:

@@ -25,7 +25,7 @@ from kart_jax import files
 from kart_jax.env.core import KartEnv
 from kart_jax.errors import InputError
 from train import hosts
-from train.config import Settings
+from train.config import UpdateShape
 from train.metrics import UpdateMetrics
 from train.ppo import LossTerms
 from train.state import TrainState
@@ -39,7 +39,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def find(
-    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, mesh: Mesh, seeds: int = 1
+    graph: Graph, env: KartEnv, shape: UpdateShape, state: TrainState, mesh: Mesh, runs: int = 1
 ) -> Wrapped | None:
     """`train.update.chunk` of these arguments as JAX exported it, read or else traced and kept.
 
@@ -51,7 +51,7 @@ def find(
     folder = _folder()
     if folder is None or hosts.several() or type(env) is not KartEnv or _changed() > LOADED - SETTLED:
         return None
-    static = (settings, seeds, [(device.device_kind, device.id) for device in mesh.devices.flat], mesh.axis_names)
+    static = (shape, runs, [(device.device_kind, device.id) for device in mesh.devices.flat], mesh.axis_names)
     path = folder / f"{_digest(static, (env, state))}.bin"
     program = _read(path)
     if program is None:
@@ -60,7 +60,7 @@ def find(
         # JAX exports no classes of ours, so the program is one of lists and tables.
         def bare(env: list[jax.Array], state: list[jax.Array]) -> tuple[list[jax.Array], dict[str, Any]]:
             whole_env, whole_state = map(jax.tree.unflatten, forms, (env, state))
-            after, told = chunk(graph, whole_env, settings, whole_state, mesh, seeds=seeds)
+            after, told = chunk(graph, whole_env, shape, whole_state, mesh, runs=runs)
             return jax.tree.leaves(after), {**vars(told), "losses": vars(told.losses)}
 
         try:

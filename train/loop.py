@@ -240,7 +240,7 @@ def drive_together(
     spread: Callable[[int, list[dict[str, float]]], None] = lambda steps, rows: None,
     keep: bool = False,
 ) -> list[RunResult]:
-    """Train runs that differ in their seed only, side by side in one compiled program; see `drive`.
+    """Train runs that share one compiled program side by side, see `side_by_side`; otherwise as `drive`.
 
     Args:
         runs: at the same step; the environment, the network and the devices of the first serve all.
@@ -261,7 +261,7 @@ def drive_together(
         if total != settings.timesteps:
             whole = f"chunks of {settings.steps_per_chunk:,}"
             screen.say(f"{total:,} steps: the {settings.timesteps:,} asked for, rounded up to whole {whole}")
-        reporters = [Reporter(run, screen, f"seed {run.settings.seed}: " if many else "") for run in runs]
+        reporters = [Reporter(run, screen, f"{run.folder.path.name}: " if many else "") for run in runs]
         chunks = Chunks(runs, keep)
         launched = last_saved = lead.steps
 

@@ -150,12 +150,14 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
         call: identifies this request over all its attempts; empty = Modal's own identifier of the call.
 
     Returns:
-        Figures of the run as `kart train --json` prints them, and its `name`; or `error`, the sentence that says why
-        the request is refused. KeyboardInterrupt when the machine is taken away; everything is saved then.
+        Figures of the run and of its exam as `kart train --json` prints them, and its `name`; or `error`, the sentence
+        that says why the request is refused. KeyboardInterrupt when the machine is taken away; everything is saved
+        then.
     """
     from rich.console import Console
 
     from kart_jax.cli.train import summary
+    from train import exam
     from train.attempt import attempt
 
     local = modal.is_local()
@@ -166,6 +168,7 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
             console = Console(file=cast(IO[str], Prefixed(f"{name}: ")))
             identifier = call or modal.current_function_call_id() or uuid.uuid4().hex
             result = attempt(config, identifier, console, (lambda: None) if local else VOLUME.commit)
+            ranked = exam.examine(result, lambda line: console.print(line, soft_wrap=True, highlight=False))
     except InputError as error:  # it would be wrong at every attempt, so this is an answer and no failure
         return {"name": name, "error": str(error)}
     finally:
@@ -174,7 +177,7 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
     if result.interrupted:
         # What Modal takes for the end of the container and not for an answer or a failure of this call.
         raise KeyboardInterrupt(f"{name}: stopped after {result.steps} steps and saved; the next attempt goes on")
-    return {"name": result.folder.path.name, **summary(result)}
+    return {"name": result.folder.path.name, **summary(result), "exam": exam.standings(ranked)}
 
 
 class Prefixed(io.TextIOBase):

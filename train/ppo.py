@@ -22,7 +22,34 @@ from flax import nnx, struct
 from kart_jax.env.batch import own_part
 from train import distribution, film, networks
 from train.across import total, weighted_mean
-from train.config import PPOConfig
+from train.config import PPOConfig, UpdateShape
+
+
+@struct.dataclass
+class Numbers:
+    """Numbers of the algorithm that a compiled update is given: runs that differ in them only share one program.
+
+    As in `PPOConfig`; every field (), float32.
+    """
+
+    learning_rate: jax.Array
+    final_learning_rate: jax.Array
+    updates: jax.Array  # of the whole run, int32
+    ent_coef: jax.Array
+    gamma: jax.Array
+    gae_lambda: jax.Array
+    clip_ratio: jax.Array
+    value_clip: jax.Array | None  # None = not clipped, which is another program
+    value_coef: jax.Array
+    max_grad_norm: jax.Array
+    target_kl: jax.Array
+
+
+def numbers(config: PPOConfig, updates: int) -> Numbers:
+    """Those of a run of so many updates."""
+    given = {name: getattr(config, name) for name in Numbers.__dataclass_fields__ if name != "updates"}
+    traced: dict[str, Any] = {name: None if value is None else jnp.float32(value) for name, value in given.items()}
+    return Numbers(**traced, updates=jnp.int32(updates))
 
 
 @struct.dataclass
@@ -65,7 +92,7 @@ def normalise(advantage: jax.Array, weight: jax.Array, axis: str | None = None) 
 
 
 def terms(
-    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, count: jax.Array, config: PPOConfig
+    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, count: jax.Array, given: Numbers
 ) -> tuple[jax.Array, LossTerms]:
     """The loss of the module docstring and its parts, or what these samples add to those of a larger minibatch.
 
@@ -73,7 +100,7 @@ def terms(
         mean, log_std, value: the network's outputs (N, 2), (2,) and (N,).
         batch: the N samples.
         count: () sum of the weights of the whole minibatch, at least 1.
-        config: numbers of the algorithm.
+        given: numbers of the algorithm.
     """
 
     def mean_of(values: jax.Array) -> jax.Array:
@@ -81,16 +108,16 @@ def terms(
 
     log_ratio = distribution.log_prob(batch.raw_action, mean, log_std) - batch.log_prob
     ratio = jnp.exp(log_ratio)
-    clipped = jnp.clip(ratio, 1.0 - config.clip_ratio, 1.0 + config.clip_ratio)
+    clipped = jnp.clip(ratio, 1.0 - given.clip_ratio, 1.0 + given.clip_ratio)
     policy_loss = -mean_of(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage))
     error = (value - batch.target) ** 2
-    if config.value_clip is not None:
-        moved = batch.value + jnp.clip(value - batch.value, -config.value_clip, config.value_clip)
+    if given.value_clip is not None:
+        moved = batch.value + jnp.clip(value - batch.value, -given.value_clip, given.value_clip)
         error = jnp.maximum(error, (moved - batch.target) ** 2)
     value_loss = 0.5 * mean_of(error)
     entropy = mean_of(distribution.entropy(mean, log_std))
-    loss = policy_loss + config.value_coef * value_loss - config.ent_coef * entropy
-    outside = (jnp.abs(ratio - 1.0) > config.clip_ratio).astype(ratio.dtype)
+    loss = policy_loss + given.value_coef * value_loss - given.ent_coef * entropy
+    outside = (jnp.abs(ratio - 1.0) > given.clip_ratio).astype(ratio.dtype)
     return loss, LossTerms(
         policy_gradient_loss=policy_loss,
         value_loss=value_loss,
@@ -100,32 +127,33 @@ def terms(
     )
 
 
-def optimiser(config: PPOConfig) -> optax.GradientTransformation:
+def optimiser(given: Numbers) -> optax.GradientTransformation:
     """Global-norm clipping, then Adam without its step size: that follows the update number, see `learning_rate`."""
-    return optax.chain(optax.clip_by_global_norm(config.max_grad_norm), optax.scale_by_adam(eps=1e-5))
+    clip = optax.clip_by_global_norm(given.max_grad_norm)  # pyright: ignore[reportArgumentType] - a scalar array will do
+    return optax.chain(clip, optax.scale_by_adam(eps=1e-5))
 
 
-def learning_rate(update: jax.Array, updates: int, config: PPOConfig) -> jax.Array:
-    """Step size of update number `update` of `updates`: linear from the start value to `final_learning_rate` of it."""
-    done = jnp.clip(update / updates, 0.0, 1.0)
-    return config.learning_rate * (1.0 - (1.0 - config.final_learning_rate) * done)
+def learning_rate(update: jax.Array, given: Numbers) -> jax.Array:
+    """Step size of update number `update`: linear from the start value to `final_learning_rate` of it."""
+    done = jnp.clip(update / given.updates, 0.0, 1.0)
+    return given.learning_rate * (1.0 - (1.0 - given.final_learning_rate) * done)
 
 
-def order(key: jax.Array, config: PPOConfig, axis: str | None = None) -> jax.Array:
+def order(key: jax.Array, shape: UpdateShape, axis: str | None = None) -> jax.Array:
     """Which samples each gradient step takes: indices (epochs * minibatches, samples) into this device's roll-out.
 
-    The karts stand in `config.shards` groups of equal size. Each is shuffled by a key of its own, and every minibatch
+    The karts stand in `shape.shards` groups of equal size. Each is shuffled by a key of its own, and every minibatch
     takes as many samples from each, so a device that holds some of the groups needs no sample of another device,
     and the minibatches are the same on any number of devices. A roll-out (T, B, ...) lies flat as t B + b.
     """
-    keys = own_part(jax.random.split(key, config.shards), axis)
-    groups, karts = keys.shape[0], config.vector_envs // config.shards
+    keys = own_part(jax.random.split(key, shape.shards), axis)
+    groups, karts = keys.shape[0], shape.vector_envs // shape.shards
 
     def shuffle(key: jax.Array) -> jax.Array:
-        epochs = jax.vmap(lambda k: jax.random.permutation(k, config.rollout_steps * karts))(
-            jax.random.split(key, config.epochs)
+        epochs = jax.vmap(lambda k: jax.random.permutation(k, shape.rollout_steps * karts))(
+            jax.random.split(key, shape.epochs)
         )
-        return epochs.reshape(config.epochs * config.minibatches, -1)
+        return epochs.reshape(shape.epochs * shape.minibatches, -1)
 
     picked = jax.vmap(shuffle, out_axes=1)(keys)  # (steps, groups, samples of one group)
     step, kart = picked // karts, picked % karts + karts * jnp.arange(groups)[None, :, None]
@@ -138,9 +166,10 @@ def learn(
     moments: Any,
     batch: Batch,
     shot: film.Film | None,
-    rate: jax.Array,
     key: jax.Array,
-    config: PPOConfig,
+    rate: jax.Array,
+    given: Numbers,
+    shape: UpdateShape,
     axis: str | None = None,
 ) -> tuple[nnx.State, Any, LossTerms]:
     """Run the epochs over one roll-out, until they are done or the KL divergence ends them.
@@ -150,9 +179,10 @@ def learn(
         moments: state of `optimiser` for the rest of it.
         batch: the N samples of the roll-out, or this device's part of them.
         shot: what the karts saw in it; None = nothing, or the batch holds the features of it.
-        rate: () step size.
         key: shuffles the samples.
-        config: numbers of the algorithm.
+        rate: () step size.
+        given: the other numbers of the algorithm.
+        shape: of the update.
         axis: mesh axis over which the samples are spread.
 
     Returns:
@@ -161,16 +191,16 @@ def learn(
     Each minibatch is gathered on its own, so no shuffled copy of the frames ever exists; beside the network's cost
     the gather reads whole frames, each one contiguous row of 21 kB.
     """
-    transform = optimiser(config)
+    transform = optimiser(given)
     params, frozen = networks.divide(params)
-    rows = order(key, config, axis)
+    rows = order(key, shape, axis)
 
     def loss(params: nnx.State, part: Batch, seen: networks.Observation, count: jax.Array):
-        return terms(*nnx.merge(graph, params, frozen)(seen), part, count, config)
+        return terms(*nnx.merge(graph, params, frozen)(seen), part, count, given)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
-        return (step < rows.shape[0]) & (last_kl <= 1.5 * config.target_kl)
+        return (step < rows.shape[0]) & (last_kl <= 1.5 * given.target_kl)
 
     def descend(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         step, params, moments, sums, _ = carry

@@ -17,7 +17,7 @@ from train.config import Settings
 
 @struct.dataclass
 class TrainState:
-    """B karts, their driver and everything that changes from update to update."""
+    """B karts, their driver, everything else that changes from update to update, and the numbers that it learns by."""
 
     params: nnx.State  # of the network, float32
     optimiser: Any  # Adam's moments of the parameters that learn
@@ -27,17 +27,18 @@ class TrainState:
     discounted: jax.Array  # (B,) discounted return under way, raw reward
     key: jax.Array  # () typed key of the run; each update folds its number in
     update: jax.Array  # () int32, updates done; environment steps would overflow 32 bits
+    numbers: ppo.Numbers  # of the algorithm; they stay, and come from the settings and not from a checkpoint
 
 
 OF_KARTS = ("env_state", "observation", "discounted")  # the fields that are split over devices
 
 
-def layout(seeds: int = 1) -> TrainState:
+def layout(runs: int = 1) -> TrainState:
     """How a state lies on the devices of a mesh: the karts are split, everything else is on each of them.
 
-    With `seeds` > 1 it is a stack of states: every leaf has a leading axis of seeds, which is not split.
+    With `runs` > 1 it is a stack of states: every leaf has a leading axis of runs, which is not split.
     """
-    split = PartitionSpec(KARTS) if seeds == 1 else PartitionSpec(None, KARTS)
+    split = PartitionSpec(KARTS) if runs == 1 else PartitionSpec(None, KARTS)
     fields: dict[str, Any] = {
         name: split if name in OF_KARTS else PartitionSpec() for name in TrainState.__dataclass_fields__
     }
@@ -71,31 +72,32 @@ def start(
     """
     network_key, reset_key, run_key = jax.random.split(jax.random.key(settings.seed), 3)
     graph, params = build_network(settings, network_key, weights)
-    karts = settings.ppo.vector_envs
+    karts, numbers = settings.ppo.vector_envs, ppo.numbers(settings.ppo, settings.updates)
     reset = jax.jit(reset_batch, static_argnames=("count", "mesh"))
     observation, env_state = reset(env, reset_key, env.default_params, count=karts, mesh=mesh)
     state = TrainState(
         params=params,
-        optimiser=ppo.optimiser(settings.ppo).init(networks.divide(params)[0]),
+        optimiser=ppo.optimiser(numbers).init(networks.divide(params)[0]),
         scale=return_scale.start(),
         env_state=env_state,
         observation=observation,
         discounted=jnp.zeros((karts,)),
         key=run_key,
         update=jnp.int32(0),
+        numbers=numbers,
     )
     return graph, spread(state, mesh)
 
 
 def stack(states: Sequence[TrainState], mesh: Mesh) -> TrainState:
-    """States of several seeds as one, spread over the mesh."""
+    """States of several runs as one, spread over the mesh."""
     return spread(jax.tree.map(lambda *leaves: jnp.stack(leaves), *states), mesh, len(states))
 
 
-def spread(state: TrainState, mesh: Mesh, seeds: int = 1) -> TrainState:
-    """Put a state, or a stack of `seeds` states, on the devices of a mesh, as `layout` says."""
+def spread(state: TrainState, mesh: Mesh, runs: int = 1) -> TrainState:
+    """Put a state, or a stack of `runs` states, on the devices of a mesh, as `layout` says."""
     places = jax.tree.map(
-        partial(NamedSharding, mesh), layout(seeds), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec)
+        partial(NamedSharding, mesh), layout(runs), is_leaf=lambda leaf: isinstance(leaf, PartitionSpec)
     )
     return hosts.placed(state, places)
 

@@ -55,13 +55,17 @@ def _values(name: str, value: Any, path: str) -> tuple[Any, ...]:
     return values
 
 
-def expand(base: TrainConfig, axes: Mapping[str, Sequence[Any]], where: str) -> list[TrainConfig]:
+def expand(
+    base: TrainConfig, axes: Mapping[str, Sequence[Any]], where: str, backend: str = "gpu", most: int = MOST_RUNS
+) -> list[TrainConfig]:
     """The runs of a sweep, each with a name of its own and checked as far as its own fields allow.
 
     Args:
-        base: what all have in common; its `save_name` is the first part of their names.
+        base: what all have in common; its `save_name`, if it has one, is the first part of their names.
         axes: field -> values.
         where: what the sentence of an error begins with.
+        backend: of JAX, where they will be trained.
+        most: runs that are allowed.
 
     Raises:
         InputError: a field is given twice, the runs are too many, two would have the same name, or the numbers of one
@@ -72,17 +76,18 @@ def expand(base: TrainConfig, axes: Mapping[str, Sequence[Any]], where: str) -> 
         raise InputError(f"{where}: {both[0]} is given there and by {flag}; give it in one place")
     varied = [name for name, values in axes.items() if len(values) > 1]
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    if len(combinations) > MOST_RUNS:
-        raise InputError(f"{where}: asks for {len(combinations)} runs; at most {MOST_RUNS} are allowed; drop values")
+    if len(combinations) > most:
+        raise InputError(f"{where}: asks for {len(combinations)} runs; at most {most} are allowed; drop values")
     runs: dict[str, TrainConfig] = {}
     for fields in combinations:
-        name = "-".join([str(base.save_name), *(f"{key}-{_word(fields[key])}" for key in varied)])
+        first = [] if base.save_name is None else [base.save_name]
+        name = "-".join([*first, *(f"{key}-{_word(fields[key])}" for key in varied)])
         if name in runs:
             raise InputError(f"{where}: two runs would be called {name}; give values that differ in letters or digits")
         config = dataclasses.replace(base, **fields, save_name=name)
         if config.resume_from is None:  # else the numbers of the earlier run are part of it
             try:
-                resolve(config, "gpu")
+                resolve(config, backend)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
         runs[name] = config

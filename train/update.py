@@ -12,18 +12,18 @@ from jax.sharding import Mesh, PartitionSpec
 from kart_jax.env.batch import KARTS
 from kart_jax.env.core import KartEnv
 from train import advantage, metrics, networks, ppo, return_scale, rollout
-from train.config import PPOConfig, Settings
+from train.config import UpdateShape
 from train.state import TrainState, layout
 
 Graph = nnx.GraphDef[networks.ActorCritic]
 
 
 def _batch(
-    trajectory: rollout.Trajectory, last_value: jax.Array, divisor: jax.Array, config: PPOConfig, axis: str | None
+    trajectory: rollout.Trajectory, last_value: jax.Array, divisor: jax.Array, given: ppo.Numbers, axis: str | None
 ) -> tuple[ppo.Batch, jax.Array]:
     """Samples of a roll-out (T, B, ...) -> (T B, ...), and how much of the targets the critic had foreseen ()."""
     values = jnp.concatenate([trajectory.value, last_value[None]])
-    estimate = partial(advantage.gae, gamma=config.gamma, gae_lambda=config.gae_lambda)
+    estimate = partial(advantage.gae, gamma=given.gamma, gae_lambda=given.gae_lambda)
     advantages, weight = jax.vmap(estimate, in_axes=1, out_axes=1)(
         trajectory.reward / divisor, values, trajectory.terminated, trajectory.truncated
     )
@@ -43,24 +43,22 @@ def _batch(
 
 
 def update(
-    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, axis: str | None = None
+    graph: Graph, env: KartEnv, shape: UpdateShape, state: TrainState, axis: str | None = None
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
     """Drive a roll-out, judge it, learn from it; with the other devices of the mesh axis `axis` as one."""
-    config = settings.ppo
+    given = state.numbers
     drive_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.update))
     # Drive.
-    state, trajectory = rollout.collect(
-        graph, env, env.default_params, state, drive_key, config.rollout_steps, config.gamma, axis
-    )
+    state, trajectory = rollout.collect(graph, env, env.default_params, state, drive_key, shape.rollout_steps, axis)
     _, _, last_value = nnx.merge(graph, state.params)(state.observation)
     # Judge.
     scale = return_scale.merge(state.scale, trajectory.discounted, axis)
     divisor = return_scale.divisor(scale)
-    samples, foreseen = _batch(trajectory, last_value, divisor, config, axis)
+    samples, foreseen = _batch(trajectory, last_value, divisor, given, axis)
     # Learn.
-    rate = ppo.learning_rate(state.update, settings.updates, config)
+    rate = ppo.learning_rate(state.update, given)
     params, moments, losses = ppo.learn(
-        graph, state.params, state.optimiser, samples, trajectory.film, rate, learn_key, config, axis
+        graph, state.params, state.optimiser, samples, trajectory.film, learn_key, rate, given, shape, axis
     )
     # Report.
     log_std = nnx.merge(graph, params).log_std[...]
@@ -69,32 +67,33 @@ def update(
     return state, report
 
 
-@partial(jax.jit, static_argnums=(0, 2, 4), static_argnames="seeds", donate_argnums=3)
+@partial(jax.jit, static_argnums=(0, 2, 4), static_argnames="runs", donate_argnums=3)
 def chunk(
-    graph: Graph, env: KartEnv, settings: Settings, state: TrainState, mesh: Mesh, seeds: int = 1
+    graph: Graph, env: KartEnv, shape: UpdateShape, state: TrainState, mesh: Mesh, runs: int = 1
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
-    """`settings.ppo.updates_per_chunk` updates in one compiled call; the state's memory is reused.
+    """`shape.updates_per_chunk` updates in one compiled call; the state's memory is reused.
 
     Args:
         graph: of the network.
         env: the environment.
-        settings: of the run.
+        shape: of an update and of the chunk.
         state: spread over the devices as `state.layout` says.
         mesh: of `kart_mesh`; each device drives its own karts, gradients are summed over all.
-        seeds: more than 1: `state` is a stack of so many states, which learn side by side without knowing each other.
+        runs: more than 1: `state` is a stack of so many states, which learn side by side without knowing each other,
+            each by its own numbers.
 
     Returns:
-        The state, and the metrics of each update stacked along a leading axis (updates, or updates and seeds).
+        The state, and the metrics of each update stacked along a leading axis (updates, or updates and runs).
     """
 
     def part(env: KartEnv, state: TrainState) -> tuple[TrainState, metrics.UpdateMetrics]:
         def one(state: TrainState, _: Any) -> tuple[TrainState, metrics.UpdateMetrics]:
-            alone = partial(update, graph, env, settings, axis=KARTS)
-            return (alone if seeds == 1 else jax.vmap(alone))(state)
+            alone = partial(update, graph, env, shape, axis=KARTS)
+            return (alone if runs == 1 else jax.vmap(alone))(state)
 
-        return jax.lax.scan(one, state, length=settings.ppo.updates_per_chunk)
+        return jax.lax.scan(one, state, length=shape.updates_per_chunk)
 
-    spec = layout(seeds)
+    spec = layout(runs)
     # What is equal on all devices is so by its sums (`across`); the check of varying values would sum gradients twice.
     split = jax.shard_map(
         part, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=(spec, PartitionSpec()), check_vma=False

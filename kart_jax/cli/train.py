@@ -6,14 +6,13 @@ import math
 import statistics
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, quiet_stdout, table
 from train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from train.evaluate import Result
     from train.loop import RunResult
 
 EXAMPLES = """
@@ -22,6 +21,7 @@ kart train --track-name a.png b.png --timesteps 20000000 --vector-envs 2048 --sa
 kart train --resume-from circuit-1 --timesteps 2000000
 kart train --track-name spa.png --resume-from circuit-1 --profile aggressive
 kart train --seeds 4 --telemetry-only --save-name four
+kart train --sweep numbers.toml --telemetry-only --save-name grid
 kart train --coordinator first:1234 --hosts 2 --host 0    # and --host 1 on the second
 """
 
@@ -32,6 +32,9 @@ class CommandConfig(TrainConfig):
 
     seeds: int = 1
     """Seeds to train side by side in one program, from --seed on; each in a folder of its own, seed-N, in the run's."""
+    sweep: str | None = None
+    """TOML file with flags and lists of values, such as `learning_rate = [3e-4, 1e-3]`: every combination is trained,
+    side by side in one program, with each of the --seeds. Lists may hold seeds, profiles and numbers of PPO."""
     coordinator: str | None = None
     """host:port of the first of several hosts that train one run, started alike on each of them; `auto` under Slurm,
     Open MPI or Kubernetes. They see one --runs-dir."""
@@ -46,38 +49,50 @@ def run(words: Sequence[str]) -> int:
     command = parse(CommandConfig, "train", words, EXAMPLES)
     config = TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
     offer_devices(config.devices or 1)
-    from train import hosts, loop, seeds
+    from train import exam, hosts, loop, side_by_side, sweep
 
     folder = None
+    out = sys.stderr if config.json else sys.stdout
     with quiet_stdout(config.json):
         hosts.join(command.coordinator, command.hosts, command.host)
-        if command.seeds == 1:
+        if command.sweep is not None:
+            axes = sweep.read(command.sweep)
+            folder, results = side_by_side.train_sweep(config, axes, command.seeds, command.sweep, keep=True)
+        elif command.seeds == 1:
             results = [loop.train(config, keep=True)]
         else:
-            folder, results = seeds.train(config, command.seeds, keep=True)
-            print(seed_table(results), file=sys.stderr if config.json else sys.stdout)
-    result = seeds.best(results)
+            folder, results = side_by_side.train_seeds(config, command.seeds, keep=True)
+    if folder is not None:
+        print(run_table(results, command.sweep is None), file=out)
     film = None
-    standings: list[dict[str, Any]] = []
+    standings: list[list[dict[str, Any]]] = [[] for _ in results]
     try:
         for one in results:
             if one.failure is not None:
                 print(f"kart: {one.failure}", file=sys.stderr)
         # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it afterwards.
-        if result.failure is None and not result.interrupted and not hosts.several():
-            standings = examine(result, config)
-            film = film_driver(result, config)
+        if not hosts.several():
+            for place, one in enumerate(results):
+                name = "" if folder is None else f"{one.folder.path.name}: "
+                standings[place] = exam.standings(exam.examine(one, lambda line, name=name: tell(name + line, out)))
+            result = side_by_side.best(results)
+            if result.failure is None and not result.interrupted:
+                film = film_driver(result, config)
     finally:  # also when there is no film: the training is done and its figures are wanted
-        if config.json and folder is None and hosts.first():
-            emit_json({**summary(result), "exam": standings, "film": film})
-        elif config.json and folder is not None:
-            seeds_told = [summary(one) for one in results]
-            emit_json({"folder": str(folder), "seeds": seeds_told, "exam": standings, "film": film})
-    return 1 if result.failure is not None else 130 if result.interrupted else 0
+        told = [{**summary(one), "exam": found} for one, found in zip(results, standings, strict=True)]
+        if config.json and hosts.first():
+            emit_json({"folder": str(folder), "runs": told, "film": film} if folder else {**told[0], "film": film})
+    failed = all(one.failure is not None for one in results)
+    return 1 if failed else 130 if results[0].interrupted else 0
 
 
-def seed_table(results: "Sequence[RunResult]") -> str:
-    """What each seed reached, and their mean and standard deviation."""
+def tell(line: str, out: TextIO) -> None:
+    """Show a line at once."""
+    print(line, file=out, flush=True)
+
+
+def run_table(results: "Sequence[RunResult]", spread: bool) -> str:
+    """What each of several runs reached, and with `spread` their mean and standard deviation."""
 
     def numbers(result: "RunResult") -> list[float]:
         progress = result.progress
@@ -89,14 +104,15 @@ def seed_table(results: "Sequence[RunResult]") -> str:
         forms = ("{:.0f}", "{:,.0f}", "{:.3f}", "{:.0f}")
         return ["-" if math.isnan(value) else form.format(value) for form, value in zip(forms, values, strict=True)]
 
-    columns = [
-        [value for value in column if not math.isnan(value)]
-        for column in zip(*(numbers(result) for result in results), strict=True)
-    ]
     rows = [[result.folder.path.name, *shown(numbers(result))] for result in results]
-    rows.append(["mean", *shown([statistics.fmean(values) if values else math.nan for values in columns])])
-    deviations = [statistics.stdev(values) if len(values) > 1 else math.nan for values in columns]
-    rows.append(["standard deviation", *shown(deviations)])
+    if spread:
+        columns = [
+            [value for value in column if not math.isnan(value)]
+            for column in zip(*(numbers(result) for result in results), strict=True)
+        ]
+        rows.append(["mean", *shown([statistics.fmean(values) if values else math.nan for values in columns])])
+        deviations = [statistics.stdev(values) if len(values) > 1 else math.nan for values in columns]
+        rows.append(["standard deviation", *shown(deviations)])
     return table(["", "laps", "first lap, steps", "best lap, s", "mean return"], rows)
 
 
@@ -106,26 +122,6 @@ def offer_devices(count: int) -> None:
 
     with contextlib.suppress(RuntimeError):
         jax.config.update("jax_num_cpu_devices", count)
-
-
-def examine(result: "RunResult", config: TrainConfig) -> list[dict[str, Any]]:
-    """Let the kept checkpoints of a driver that laps show which drives best; figures of each, the best first."""
-    from train import checkpoint, exam
-
-    count = len(checkpoint.find(result.folder.path))
-    if count < 2 or not result.progress.laps:
-        return []
-    out = sys.stderr if config.json else sys.stdout
-    print(f"examining the {count} checkpoints that were kept ...", file=out, flush=True)
-
-    def report(one: "Result") -> None:
-        mean = "" if one.mean_lap is None else f", mean lap {one.mean_lap:.3f} s"
-        lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives with a clean lap{mean}"
-        print(f"after {int(one.driver):,} steps: {lapped}", file=out, flush=True)
-
-    fields = ("drives", "completion_rate", "mean_lap")
-    ranked = exam.hold(result.folder, report)
-    return [{"steps": int(one.driver), **{field: getattr(one, field) for field in fields}} for one in ranked]
 
 
 def film_driver(result: "RunResult", config: TrainConfig) -> dict[str, Any]:

@@ -1,0 +1,216 @@
+"""Seeds and numbers side by side: each is the run that it would be alone, and how far they spread is told."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import chex
+import jax
+import pytest
+from ring_runs import SMALL, read_events, rows, run, sham_exam
+
+from kart_jax import cli
+from kart_jax.cli.train import run_table
+from kart_jax.errors import InputError
+from train import exam, loop, marks, side_by_side
+from train.config import TrainConfig
+from train.progress import Progress
+from train.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("on_ring")
+FLAGS = (
+    "train --telemetry-only --vector-envs 8 --rollout-steps 16 --minibatch-size 64 --epochs 2 "
+    "--timesteps 3072 --checkpoint-freq 1024 --learning-rate 1e-3 --save-name three --seeds 3 --seed 5 --json"
+)
+
+
+def examined(folder, report):
+    """An exam that the middle one of the seeds passes best."""
+    return sham_exam(folder, report, 1.0 if folder.path.name == "seed-6" else 0.5)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    """Three seeds by the command; (its JSON, what it told, the folder)."""
+    from ring_env import RingEnv
+
+    runs = tmp_path_factory.mktemp("seeds")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_env", lambda settings: RingEnv())
+        patch.setattr(exam, "hold", examined)
+        patch.setattr("kart_jax.cli.train.film_driver", lambda result, config: {"of": result.folder.path.name})
+        patch.setattr(
+            "kart_jax.cli.train.emit_json", lambda figures: (runs / "told.json").write_text(json.dumps(figures))
+        )
+        assert cli.main([*FLAGS.split(), "--runs-dir", str(runs)]) == 0
+    return json.loads((runs / "told.json").read_text()), runs / "three"
+
+
+def test_each_seed_is_the_run_it_would_be_alone(three, tmp_path):
+    figures, folder = three
+    assert [one["folder"] for one in figures["runs"]] == [str(folder / f"seed-{seed}") for seed in (5, 6, 7)]
+    alone, result, _ = run(dataclasses.replace(SMALL, seed=6, runs_dir=str(tmp_path)))
+    assert result.steps == 3072
+    found, notes = loop.prepare(TrainConfig(resume_from="seed-6", runs_dir=str(folder)))
+    assert notes == [] and found.steps == 3072
+    # Three networks in one matrix product sum in another order than one.
+    chex.assert_trees_all_close(
+        jax.device_get(found.state.params), jax.device_get(alone.state.params), rtol=2e-2, atol=2e-3
+    )
+
+
+def test_the_spread_over_the_seeds_is_told(three):
+    _, folder = three
+    table = [rows(loop.RunFolder(folder / f"seed-{seed}")) for seed in (5, 6, 7)]
+    assert len({row["train/entropy"] for row in (part[-1] for part in table)}) == 3
+    events = read_events(folder / "tensorboard")
+    losses = [float(part[-1]["train/value_loss"]) for part in table]
+    mean = sum(losses) / 3
+    deviation = (sum((loss - mean) ** 2 for loss in losses) / 2) ** 0.5
+    assert events["train/value_loss/mean"][3072] == pytest.approx(mean, rel=1e-5)
+    assert events["train/value_loss/std"][3072] == pytest.approx(deviation, rel=1e-4)
+
+
+def test_every_seed_that_laps_is_examined_and_the_best_is_filmed(three):
+    figures, folder = three
+    assert figures["film"]["of"] == "seed-6"
+    rates = [[mark["completion_rate"] for mark in one["exam"]] for one in figures["runs"]]
+    assert rates == [[0.5] * 3, [1.0] * 3, [0.5] * 3]
+    assert [one["steps"] for one in figures["runs"][0]["exam"]] == [1024, 2048, 3072]
+    assert all((folder / f"seed-{seed}" / marks.FILE).is_file() for seed in (5, 6, 7))
+
+
+def test_the_mean_leaves_out_what_a_seed_does_not_have_yet():
+    told = side_by_side.summarise([{"lap": 40.0, "none": float("nan")}, {"lap": float("nan"), "none": float("nan")}])
+    assert told == {"lap": (40.0, 0.0)}
+
+
+def reached(seed, failure=None, **progress):
+    """What is left of the run of a seed."""
+    return loop.RunResult(RunFolder(Path(f"runs/many/seed-{seed}")), 1000, Progress(**progress), False, failure)
+
+
+def test_the_table_of_seeds_tells_each_their_mean_and_deviation():
+    episodes = [[[1.0, 90.0, 1.0]], [[2.0, 400.0, 1.0]], []]  # returns of 90, of 200 on average, of none yet
+    results = [
+        reached(3, laps=10, first_lap_steps=1000, best_lap=40.0, recent_episodes=episodes[0]),
+        reached(4, laps=14, first_lap_steps=3000, best_lap=41.0, recent_episodes=episodes[1]),
+        reached(5, laps=0, recent_episodes=episodes[2]),
+    ]
+    head, *body = (re.split(" {2,}", line.strip()) for line in run_table(results, spread=True).splitlines())
+    assert head == ["laps", "first lap, steps", "best lap, s", "mean return"]
+    assert body == [
+        ["seed-3", "10", "1,000", "40.000", "90"],
+        ["seed-4", "14", "3,000", "41.000", "200"],
+        ["seed-5", "0", "-", "-", "-"],
+        ["mean", "8", "2,000", "40.500", "145"],
+        # sqrt((2² + 6² + 8²) / 2) = 7.2; of two values a and b, |a - b| / sqrt(2).
+        ["standard deviation", "7", "1,414", "0.707", "78"],
+    ]
+    plain = [re.split(" {2,}", line.strip()) for line in run_table(results, spread=False).splitlines()]
+    assert plain == [head, *body[:3]]
+    alone = run_table(results[:1], spread=True).splitlines()
+    assert alone[-1].split() == ["standard", "deviation", *"----"]
+
+
+def test_the_best_seed_is_whole_before_it_scores():
+    poor = reached(0, recent_laps=[[1.0, 50.0]], recent_episodes=[[1.0, 900.0, 1.0]])
+    good = reached(1, recent_laps=[[3.0, 150.0]], recent_episodes=[[1.0, 100.0, 1.0]])
+    fair = reached(2, recent_laps=[[3.0, 150.0]], recent_episodes=[[1.0, 50.0, 1.0]])
+    lost = reached(3, "it diverged", recent_laps=[[9.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]])
+    worse = reached(4, "it diverged", recent_laps=[[8.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]])
+    for results in ([poor, good, fair, lost], [lost, fair, good, poor]):
+        assert side_by_side.best(results) is good  # laps first, then the return
+    assert side_by_side.best([lost, poor]) is side_by_side.best([poor, lost]) is poor
+    assert side_by_side.best([worse, lost]) is side_by_side.best([lost, worse]) is lost
+    assert side_by_side.best([reached(5), poor]) is poor  # one without an episode yet
+
+
+def test_numbers_side_by_side_are_the_runs_they_would_be_alone(tmp_path):
+    rates = (1e-3, 3e-3, 9e-3)
+    axes = {"learning_rate": rates, "gamma": (0.97,)}
+    config = dataclasses.replace(SMALL, learning_rate=None, timesteps=1024, runs_dir=str(tmp_path), save_name="grid")
+    folder, results = side_by_side.train_sweep(config, axes, quiet=True)
+    names = [f"learning_rate-{rate}" for rate in rates]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    for rate, name, result in zip(rates, names, results, strict=True):
+        assert result.folder.path == folder / name
+        found = loop.prepare(TrainConfig(resume_from=name, runs_dir=str(folder)))[0]
+        assert (found.settings.ppo.learning_rate, found.settings.ppo.gamma) == (rate, 0.97)
+        one = dataclasses.replace(config, learning_rate=rate, gamma=0.97, save_name=f"alone-{rate}")
+        alone, _, _ = run(one)
+        told = rows(result.folder)
+        assert float(told[0]["train/learning_rate"]) == pytest.approx(rate)
+        for mine, other in zip(told, rows(alone.folder), strict=True):
+            for column in ("train/value_loss", "train/entropy", "train/approx_kl"):
+                assert float(mine[column]) == pytest.approx(float(other[column]), rel=2e-2, abs=2e-3), column
+    last = [float(rows(result.folder)[-1]["train/entropy"]) for result in results]
+    assert len({round(value, 3) for value in last}) == 3
+
+
+def test_a_sweep_of_numbers_and_seeds_is_every_combination(tmp_path, monkeypatch):
+    monkeypatch.setattr(loop, "drive_together", lambda runs, *given, **more: runs)
+    axes = {"profile": ("conservative", "aggressive"), "kart": ("kz2",)}
+    _, runs = side_by_side.train_sweep(dataclasses.replace(SMALL, seed=3, runs_dir=str(tmp_path)), axes, seeds=2)
+    assert [one.folder.path.name for one in runs] == [
+        f"profile-{name}-seed-{seed}" for name in ("conservative", "aggressive") for seed in (3, 4)
+    ]
+    assert {one.settings.kart for one in runs} == {"kz2"}
+    assert [one.settings.seed for one in runs] == [3, 4, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "sentence"),
+    [
+        (
+            "kart = ['ok', 'kz2']",
+            "",
+            "kart has several values, but runs side by side share one program; allowed",
+        ),
+        ("timesteps = [1, 2]", "", "timesteps has several values"),
+        ("gamma = 0.9", "", "asks for one run; give a list of at least two values to one of seed, profile, learning_r"),
+        ("gamma = [0.9, 0.99]", "--resume-from some", "but --resume-from goes on with one run; leave one of them out"),
+        ("gamma = [0.9, 0.99]", "--gamma 0.5", "gamma is given there and by --gamma; give it in one place"),
+        ("seed = [0, 1]", "--seeds 2", "seed is given there and by --seeds; give it in one place"),
+        ("gamma = [0.9, 2.0]", "", "--gamma is 2.0; it must be from 0 to 1"),
+    ],
+)
+def test_a_sweep_that_is_no_single_program_is_refused_and_leaves_nothing(tmp_path, capsys, text, flags, sentence):
+    path = tmp_path / "numbers.toml"
+    path.write_text(text)
+    assert cli.main(["train", "--sweep", str(path), *flags.split(), "--runs-dir", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"kart: {path}") and sentence in said and said.count("\n") == 1
+    assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
+
+
+def test_the_exam_outweighs_what_training_counted(tmp_path):
+    def examined(name, rate, laps):
+        progress = Progress(recent_laps=[[laps, 50.0]], recent_episodes=[[1.0, 100.0, 1.0]])
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir()
+        marks.write(folder.path, {1000: (rate, 40.0)})
+        return loop.RunResult(folder, 1000, progress, False, None)
+
+    steady, lucky = examined("steady", 0.9, 1.0), examined("lucky", 0.2, 9.0)
+    assert side_by_side.best([lucky, steady]) is steady
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        ("--seeds 0", "--seeds is 0; allowed are 1 to 1024"),
+        ("--seeds 2 --resume-from some", "--seeds is 2, but --resume-from goes on with one run"),
+    ],
+)
+def test_impossible_seeds_are_refused(tmp_path, capsys, flags, sentence):
+    assert cli.main(["train", *flags.split(), "--runs-dir", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith(f"kart: {sentence}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_seeds_beyond_all_numbers_are_refused_and_leave_nothing(tmp_path):
+    with pytest.raises(InputError, match="4294967296"):
+        side_by_side.train_seeds(dataclasses.replace(SMALL, seed=2**32 - 1, runs_dir=str(tmp_path)), 2)
+    assert not list(tmp_path.iterdir())
