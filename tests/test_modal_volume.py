@@ -1,12 +1,17 @@
 """The Volume: runs that come home whole or not at all, tracks that are found there, words when Modal says no."""
 
+import contextlib
 import json
 import shutil
+import socket
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 from conftest import oval_csv
 from fake_volume import FakeVolume
+from tensorboardX import SummaryWriter
 
 from kart_jax import cli
 from kart_jax.errors import InputError
@@ -161,3 +166,33 @@ def test_tensorboards_copies_follow_their_originals(tmp_path):
     shutil.rmtree(runs / "fast")
     board.follow(runs, copies)
     assert list(copies.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_tensorboard_shows_the_runs_of_the_volume_as_they_grow(tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard", reason="the extra `board` is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(board, "PORT", free.getsockname()[1])
+    monkeypatch.setattr(board, "EVERY", 0.1)
+    refreshed = []
+
+    def refresh():
+        refreshed.append(1)
+        if len(refreshed) == 2:  # the network fails now and then
+            raise OSError("no answer")
+
+    process = board.serve(tmp_path / "runs", tmp_path / "copies", refresh)
+    try:
+        with SummaryWriter(str(tmp_path / "runs" / "one" / "tensorboard")) as events:
+            events.add_scalar("rollout/laps", 3.0, 100)
+        address = f"http://127.0.0.1:{board.PORT}/data/plugin/scalars/tags"
+        deadline, told = time.monotonic() + 120.0, {}
+        while "one" not in told and time.monotonic() < deadline:
+            time.sleep(0.2)
+            with contextlib.suppress(OSError), urllib.request.urlopen(address) as answer:
+                told = json.load(answer)
+        assert "rollout/laps" in told["one"] and len(refreshed) > 2
+    finally:
+        process.kill()
+        process.wait()

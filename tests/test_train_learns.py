@@ -1,16 +1,18 @@
 """The whole way on the real simulator without pictures: a driver learns to lap an oval, and is examined there."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
 from conftest import oval_csv
 
+from kart_jax import cli
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
 from kart_jax.telemetry import export, laps
-from train import checkpoint, evaluate, exam, loop, marks, profiles
+from train import checkpoint, evaluate, exam, fastest, loop, marks, profiles
 from train.config import TrainConfig
 
 REQUEST = TrainConfig(
@@ -63,6 +65,26 @@ def test_exploration_concerns_the_learned_driver_only(trained):
     drawn, script = evaluate.evaluate("oval", drives=4, laps=2, explore=True, runs_dir=str(runs))
     assert drawn != learned
     assert script == scripted
+
+
+@pytest.mark.slow
+def test_the_commands_measure_the_driver_against_the_fastest_lap_and_drive_it(trained, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path))
+    _, runs = trained
+    search = f"--search-laps {2 * fastest.GENERATION} --json"
+    assert cli.main(f"eval oval --fastest {search} --drives 2 --runs-dir {runs}".split()) == 0
+    learned, scripted, best = json.loads(capsys.readouterr().out)["results"]
+    assert [one["driver"] for one in (learned, scripted, best)] == ["oval", "scripted", "fastest"]
+    minimum = best["minimum"]["lap_time"]
+    assert minimum <= scripted["best_lap"] + 1e-3 and best["minimum"]["laps"] == 2 * fastest.GENERATION
+    least = min(minimum, best["best_lap"])
+    for one in (learned, scripted, best):
+        assert one["gap"] == pytest.approx(one["best_lap"] - least, abs=1e-3)
+    monkeypatch.setattr(fastest, "search", lambda *given, **more: pytest.fail("searched again"))
+    words = f"drive --track-name {runs / 'oval.csv'} --driver fastest {search} --laps 2"
+    assert cli.main(words.split()) == 0
+    driven = json.loads(capsys.readouterr().out)
+    assert driven["laps"][1]["time"] == pytest.approx(minimum, abs=0.05)
 
 
 def check_recording(figures):

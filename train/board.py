@@ -44,8 +44,8 @@ def command(copies: Path) -> list[str]:
     return [sys.executable, "-m", "tensorboard.main", "--logdir", str(copies), "--host", "0.0.0.0", "--port", str(PORT)]
 
 
-def serve(runs: Path, copies: Path, refresh: Callable[[], None]) -> None:
-    """Start TensorBoard and the thread that feeds it; returns at once.
+def serve(runs: Path, copies: Path, refresh: Callable[[], None]) -> "subprocess.Popen[bytes]":
+    """Start TensorBoard and the thread that feeds it; returns its process at once.
 
     Args:
         runs: the runs folder.
@@ -64,4 +64,4 @@ def serve(runs: Path, copies: Path, refresh: Callable[[], None]) -> None:
             time.sleep(EVERY)
 
     threading.Thread(target=feed, daemon=True).start()
-    subprocess.Popen(command(copies))
+    return subprocess.Popen(command(copies))
