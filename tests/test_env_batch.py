@@ -5,6 +5,7 @@ from functools import partial
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 import kart_jax
@@ -50,6 +51,15 @@ def test_a_split_batch_drives_as_a_whole_one(env, mesh):
     chex.assert_trees_all_close(jax.device_get(seen(split)), jax.device_get(seen(whole)), rtol=1e-5, atol=1e-3)
     assert split[2].sharding.spec[-1] == KARTS  # each device holds the rewards of its own karts
     assert len(split[2].sharding.device_set) == 2
+
+
+@pytest.mark.slow
+def test_a_split_batch_sees_what_a_whole_one_sees(oval, mesh):
+    env = kart_jax.make(oval, config=kart_jax.EnvConfig(height=28, width=28, frame_stack=2))
+    whole, split = (jax.device_get(drive(env, where)[0]["vision"]) for where in (None, mesh))
+    assert whole.shape == split.shape == (COUNT, 28, 28, 6) and len({frame.tobytes() for frame in whole}) == COUNT
+    # Places differ in their last bits, so a pixel on the edge of something may fall on its other side.
+    assert (np.abs(whole.astype(int) - split) <= 1).mean() > 0.999
 
 
 def test_more_devices_than_there_are_are_refused():
