@@ -240,6 +240,37 @@ def test_memory_compile_time_and_scaling_measure_in_processes_of_their_own():
     assert (one["devices"], two["devices"]) == (1, 2) and one["gain"] == 1.0 and two["steps_per_second"]["low"] > 0
 
 
+@pytest.mark.slow
+def test_each_way_of_a_choice_has_a_rate_and_the_first_is_the_measure():
+    words = ("--choices", "storage", "minibatches", "donation", "--karts", "8", "--seconds", "0", "--json")
+    rows = script("hot_loop", *words, "--set", "rollout_steps=8", "minibatch_size=32", "epochs=1")["rows"]
+    found = {}
+    for row in rows:
+        found.setdefault(row["choice"], []).append(row)
+    assert {choice: len(several) for choice, several in found.items()} == {
+        "storage": 2,
+        "minibatches": 4,
+        "donation": 2,
+    }
+    for several in found.values():
+        assert several[0]["times"] == 1.0 and all(way["samples_per_second"]["low"] > 0 for way in several)
+        medians = [way["samples_per_second"]["median"] for way in several]
+        assert [way["times"] for way in several] == pytest.approx([median / medians[0] for median in medians])
+    # Eight karts, eight pictures of 84x84 in colour each; four times the bytes in float32.
+    assert [way["bytes"] for way in found["storage"]] == [8 * 8 * 84 * 84 * 3, 4 * 8 * 8 * 84 * 84 * 3]
+    given, kept = (way["bytes"] for way in found["donation"])
+    assert kept > given
+
+
+@pytest.mark.slow
+def test_kart_bench_runs_a_real_script(tmp_path, capfd):
+    out = tmp_path / "lines.jsonl"
+    assert cli.main(["bench", "--only", "render", "--out", str(out)]) == 0
+    (line,) = map(json.loads, out.read_text().splitlines())
+    assert line["benchmark"] == "render" and line["rows"][0]["frames_per_second"]["low"] > 0
+    assert "how fast is the view?" in capfd.readouterr().out
+
+
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
     """A folder of small scripts in place of the real ones; "render" fails."""
