@@ -247,7 +247,7 @@ def test_each_way_of_a_choice_has_a_rate_and_the_first_is_the_measure():
     found = {}
     for row in rows:
         found.setdefault(row["choice"], []).append(row)
-    assert {choice: len(several) for choice, several in found.items()} == {
+    assert {choice: len(of) for choice, of in found.items()} == {"storage": 2, "minibatches": 4, "donation": 2}
         "storage": 2,
         "minibatches": 4,
         "donation": 2,
