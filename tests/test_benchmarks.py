@@ -248,10 +248,6 @@ def test_each_way_of_a_choice_has_a_rate_and_the_first_is_the_measure():
     for row in rows:
         found.setdefault(row["choice"], []).append(row)
     assert {choice: len(of) for choice, of in found.items()} == {"storage": 2, "minibatches": 4, "donation": 2}
-        "storage": 2,
-        "minibatches": 4,
-        "donation": 2,
-    }
     for several in found.values():
         assert several[0]["times"] == 1.0 and all(way["samples_per_second"]["low"] > 0 for way in several)
         medians = [way["samples_per_second"]["median"] for way in several]
