@@ -80,9 +80,13 @@ def compiled(program: str, wanted: tuple[str, int | None, int, tuple[str, ...]],
         run = learner.start(learner.request(track, karts, frame_stack, fields))
         jax.block_until_ready(run.state)
         marks.append(time.perf_counter())
-        given = (run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh)
-        exported = kept.find(*given)  # as `kart train` does
-        lowered: Any = chunk.lower(*given) if exported is None else exported.lower(run.env, run.state)
+        given = (run.hyper, run.state, run.mesh)
+        exported = kept.find(run.graph, run.env, run.settings, *given)  # as `kart train` does
+        lowered: Any = (
+            chunk.lower(run.graph, run.env, run.settings.ppo.shape, *given)
+            if exported is None
+            else exported.lower(run.env, run.hyper, run.state)
+        )
     else:
         import world
 

@@ -16,6 +16,7 @@ from kart_jax.errors import InputError
 from train import loop
 from train import state as train_state
 from train.config import LARGEST, Settings, TrainConfig
+from train.ppo import Hyperparameters, hyperparameters
 from train.profiles import resolve
 from train.settings_file import holds, named
 from train.state import TrainState
@@ -30,6 +31,7 @@ class Learner:
     mesh: Mesh
     env: KartEnv
     graph: Graph
+    hyper: Hyperparameters
     state: TrainState
 
     @property
@@ -96,7 +98,8 @@ def start(config: TrainConfig) -> Learner:
     mesh = loop.choose_mesh(config, settings)
     env = train_state.replicate(loop.make_env(settings), mesh)
     graph, state = train_state.start(env, settings, mesh)
-    return Learner(settings, mesh, env, graph, state)
+    hyper = train_state.replicate(hyperparameters(settings.ppo, settings.updates), mesh)
+    return Learner(settings, mesh, env, graph, hyper, state)
 
 
 def describe(settings: Settings) -> dict[str, Any]:

@@ -135,7 +135,7 @@ def with_logging(run: Learner, repeats: int) -> tuple[Spread, Spread]:
         folder = RunFolder(Path(name))
         folder.create(run.settings)
         begun = time.monotonic()
-        one = Run(folder, run.settings, run.mesh, run.env, run.graph, run.state, Progress(), begun)
+        one = Run(folder, run.settings, run.mesh, run.env, run.graph, run.hyper, run.state, Progress(), begun)
         with Screen(run.settings.timesteps, 0, Console(file=io.StringIO())) as screen:
             reporters, chunks = [Reporter(one, screen)], Chunks([one])
             chunks.launch()

@@ -117,7 +117,7 @@ def roll_out(run: Learner) -> Callable[[], Any]:
     def drive(env: Any, state: Any) -> Any:
         key = jax.random.fold_in(state.key, state.update)
         collect = partial(rollout.collect, run.graph, env, env.default_params, axis=KARTS)
-        return collect(state, key, ppo.rollout_steps)
+        return collect(state, key, ppo.rollout_steps, run.hyper.gamma)
 
     program = _map(run, drive, (SHARED, layout()), (layout(), OVER_STEPS))
     return lambda: program(run.env, run.state)
@@ -127,7 +127,7 @@ def update(run: Learner) -> Callable[[], Any]:
     """The compiled chunk of updates of `kart train`; goes on from call to call and uses the run's state up."""
 
     def step() -> Any:
-        run.state, told = chunk(run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh)
+        run.state, told = chunk(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh)
         return run.state, told
 
     return step

@@ -307,16 +307,16 @@ def minibatch_size(config: TrainConfig) -> Iterator[Way]:
 
 def donation(config: TrainConfig) -> Iterator[Way]:
     """A compiled chunk of updates, whose memory is the compiler's own account."""
-    for name, given in (("state given away", (3,)), ("state kept", ())):
+    for name, given in (("state given away", (4,)), ("state kept", ())):
         run = learner.start(config)
-        program = jax.jit(chunk.__wrapped__, static_argnums=(0, 2, 4), donate_argnums=given)
-        compiled = program.lower(run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh).compile()
+        program = jax.jit(chunk.__wrapped__, static_argnums=(0, 2, 5), donate_argnums=given)
+        compiled = program.lower(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh).compile()
         yield Way(name, partial(_go_on, run, compiled), run.steps, machine.memory_of(compiled))
 
 
 def _go_on(run: Learner, compiled: jax.stages.Compiled) -> Any:
     """One chunk further."""
-    run.state, told = compiled(run.env, run.state)
+    run.state, told = compiled(run.env, run.hyper, run.state)
     return run.state, told
 
 

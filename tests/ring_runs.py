@@ -76,7 +76,7 @@ def sham_exam(folder, report, rate=1.0):
     """In place of `train.exam.hold`, for drivers that no circuit is made for: `rate` of the drives lap, in 30 s."""
     results = [
         Result(path.name, "ring", 8, rate, 16, 30.0, 30.0, 0.0, 60.0, None)
-        for path in sorted(folder.checkpoints.glob("[0-9]*"))
+        for path in sorted(path for path in folder.checkpoints.iterdir() if path.name.isdigit())
     ]
     marks.write(folder.path, {int(one.driver): (rate, one.mean_lap) for one in results})
     for one in results:
@@ -107,7 +107,7 @@ def crossings(program):
 
 def chunk_without_transfers(prepared):
     """Run one more chunk of a run, on copies, while JAX allows no transfer; returns the compiled program."""
-    given = (prepared.graph, prepared.env, prepared.settings.ppo.shape)
+    given = (prepared.graph, prepared.env, prepared.settings.ppo.shape, prepared.hyper)
     program = update.chunk.lower(*given, prepared.state, prepared.mesh).compile()
     copies = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)
     with jax.transfer_guard("disallow"):

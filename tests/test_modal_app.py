@@ -13,10 +13,10 @@ import jax
 import pytest
 from fake_volume import FakeVolume
 from modal._utils.async_utils import synchronizer
-from ring_runs import SMALL, rows, sham_exam
+from ring_runs import SMALL, rows
 
 from kart_jax.errors import InputError
-from train import chunks, exam, loop, modal_app, modal_image, request, volume
+from train import chunks, loop, modal_app, modal_image, request, volume
 from train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -124,8 +124,7 @@ def test_wrong_flags_are_refused_before_anything_is_started(work, words, sentenc
 
 
 @pytest.mark.usefixtures("on_ring")
-def test_local_trains_and_answers_as_kart_train_does(work, monkeypatch, capsys, unbroken):
-    monkeypatch.setattr(exam, "hold", sham_exam)
+def test_local_trains_and_answers_as_kart_train_does(work, capsys, unbroken):
     figures = modal_app.train_run.local({**RING, "save_name": "ring"}, "fc-1")
     assert figures["name"] == "ring" and figures["steps"] == 3072 and figures["failure"] is None
     assert rows(loop.RunFolder(work / "runs" / "ring")) == rows(unbroken[0].folder)
@@ -186,7 +185,6 @@ def test_a_killed_container_s_successor_goes_on_from_the_newest_checkpoint(work,
     assert gone.returncode == -signal.SIGKILL, gone.stderr[-2000:]
     chunk, done = chunks.chunk, []
     monkeypatch.setattr(chunks, "chunk", lambda *given, **more: done.append(1) or chunk(*given, **more))
-    monkeypatch.setattr(exam, "hold", sham_exam)
     figures = modal_app.train_run.local(flags, "fc-1")
     assert figures["name"] == "ring" and figures["steps"] == 3072
     assert len(done) == 4, "six chunks of 512 steps: two were saved with the checkpoint at 1,024"

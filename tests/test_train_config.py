@@ -130,6 +130,7 @@ def test_a_backbone_that_does_not_fit_is_refused(fields, saved, words):
     [
         ({"vector_envs": 0}, "--vector-envs is 0; it must be from 1 to 1000000000"),
         ({"timesteps": -5}, "--timesteps is -5; it must be at least 1"),
+        ({"timesteps": 10**18}, "--timesteps is 1000000000000000000; it must be at most 2048000000000, 1000000000 upd"),
         ({"learning_rate": 0.0}, "--learning-rate is 0.0; it must be above 0, up to 1e[+]38"),
         ({"learning_rate": math.inf}, "--learning-rate is inf; it must be above 0, up to 1e[+]38"),
         ({"learning_rate": math.nan}, "--learning-rate is nan; it must be above 0, up to 1e[+]38"),

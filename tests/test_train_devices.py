@@ -26,7 +26,8 @@ def driven(count, config=SHARED, env=RingEnv()):  # noqa: B008
     settings = resolve(config, "cpu")
     mesh = kart_mesh(count)
     graph, begun = state.start(env, settings, mesh)
-    return update.chunk(graph, env, settings.ppo.shape, begun, mesh)
+    hyper = state.replicate(ppo.hyperparameters(settings.ppo, settings.updates), mesh)
+    return update.chunk(graph, env, settings.ppo.shape, hyper, begun, mesh)
 
 
 @pytest.fixture(scope="module")

@@ -49,7 +49,7 @@ def start(tmp_path, **changes):
 
 
 def find(run):
-    return kept.find(run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh)
+    return kept.find(run.graph, run.env, run.settings, run.hyper, run.state, run.mesh)
 
 
 def told(runs, keep):
@@ -76,6 +76,14 @@ def test_what_was_traced_before_is_read_and_gives_the_same_numbers(tmp_path, fol
     assert len(list(folder.iterdir())) == 1
     untraceable()
     same(told([start(tmp_path)], keep=True), plain)
+
+
+def test_another_precision_is_another_program(tmp_path, folder, plain):
+    same(told([start(tmp_path)], keep=True), plain)
+    half = told([start(tmp_path, precision="bfloat16")], keep=True)
+    assert len(list(folder.iterdir())) == 2
+    same(half, told([start(tmp_path, precision="bfloat16")], keep=False))
+    assert any(np.any(plain_numbers(a) != plain_numbers(b)) for a, b in zip(half, plain, strict=True))
 
 
 def test_other_numbers_and_lengths_of_a_run_need_no_other_program(tmp_path, folder, untraceable, plain):
@@ -125,23 +133,26 @@ def test_another_program_has_another_name(tmp_path, folder, monkeypatch):
     monkeypatch.setattr(kept, "_read", lambda path: names.append(path) or path)
     monkeypatch.setattr(kept, "_dressed", lambda program: None)
     run = start(tmp_path)
-    shape = run.settings.ppo.shape
-    given = [run.graph, run.env, shape, run.state, run.mesh]
+    given = [run.graph, run.env, run.settings, run.hyper, run.state, run.mesh]
+    longer = dataclasses.replace(run.settings.ppo, epochs=3)
     changes = {
         1: dataclasses.replace(run.env, default_params=np.float32(1.0)),
-        2: dataclasses.replace(shape, epochs=3),
-        3: start(tmp_path, vector_envs=16).state,
-        4: kart_mesh(2),
+        2: dataclasses.replace(run.settings, ppo=longer),
+        3: dataclasses.replace(run.hyper, value_clip=np.float32(1.0)),
+        4: start(tmp_path, vector_envs=16).state,
+        5: kart_mesh(2),
     }
     kept.find(*given)
     for place, value in changes.items():
         kept.find(*given[:place], value, *given[place + 1 :])
+    half = start(tmp_path, precision="bfloat16")
+    kept.find(half.graph, half.env, half.settings, half.hyper, half.state, half.mesh)
     kept.find(*given, runs=2)
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
     kept.find(*given)
     source.write_text("a = 2")
     kept.find(*given)
-    assert len(set(names)) == len(names) == len(changes) + 4
+    assert len(set(names)) == len(names) == len(changes) + 5
     kept.find(*given)
     assert names[-1] == names[-2]
 

@@ -118,6 +118,24 @@ def test_the_exam_puts_the_checkpoint_first_that_laps_most_often(trained):
     result.folder.path.joinpath(marks.FILE).unlink()
 
 
+def test_an_exam_counts_whole_checkpoints_only_and_costs_no_run_when_it_fails(trained, monkeypatch):
+    result, _ = trained
+    steps = {path.name for path in result.folder.checkpoints.iterdir()}
+    aside = result.folder.checkpoints / "99.abandoned"
+    aside.mkdir()
+    said = []
+
+    def refuse(folder, report):
+        raise InputError("oval.csv: is gone")
+
+    monkeypatch.setattr(exam, "hold", refuse)
+    assert exam.examine(result, said.append) == []
+    assert said == [f"examining the {len(steps)} checkpoints that were kept ...", "no exam: oval.csv: is gone"]
+    aside.rmdir()
+    lost = dataclasses.replace(result, failure="it diverged")
+    assert exam.examine(lost, said.append) == [] and len(said) == 2
+
+
 def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, oval):
     monkeypatch.setattr(loop, "make", lambda tracks, kart, config: make(oval, kart=kart, config=config))
     settings = profiles.resolve(dataclasses.replace(REQUEST, save_name=None), "cpu")

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from kart_jax.env.batch import kart_mesh
-from train import loop, networks, state, update
+from train import loop, networks, ppo, state, update
 from train.config import TrainConfig
 from train.profiles import resolve
 
@@ -27,7 +27,8 @@ def test_16384_karts_of_64_steps_with_four_frames_fit_in_40_gigabytes(monkeypatc
         return begun
 
     begun = jax.eval_shape(begin)
-    program = update.chunk.lower(graphs[0], env, settings.ppo.shape, begun, mesh).compile()
+    hyper = ppo.hyperparameters(settings.ppo, settings.updates)
+    program = update.chunk.lower(graphs[0], env, settings.ppo.shape, hyper, begun, mesh).compile()
     memory = program.memory_analysis()
     needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes
     needed -= memory.alias_size_in_bytes  # the state is given and returned in the same place

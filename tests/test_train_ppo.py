@@ -35,8 +35,8 @@ def batch(ratio, advantage, value, target, weight=None):
 
 def terms(samples, value, config=CONFIG):
     count = len(samples.value)
-    given = ppo.numbers(config, updates=10)
-    return ppo.terms(jnp.zeros((count, 2)), jnp.zeros(2), jnp.asarray(value), samples, jnp.sum(samples.weight), given)
+    hyper = ppo.hyperparameters(config, updates=10)
+    return ppo.terms(jnp.zeros((count, 2)), jnp.zeros(2), jnp.asarray(value), samples, jnp.sum(samples.weight), hyper)
 
 
 def test_clipped_policy_loss():
@@ -80,7 +80,7 @@ def test_normalised_advantages_have_mean_zero_and_deviation_one_over_the_samples
 
 
 def test_learning_rate_falls_linearly_to_its_last_share():
-    found = [float(ppo.learning_rate(jnp.int32(i), ppo.numbers(CONFIG, updates=10))) for i in (0, 5, 10)]
+    found = [float(ppo.learning_rate(jnp.int32(i), ppo.hyperparameters(CONFIG, updates=10))) for i in (0, 5, 10)]
     np.testing.assert_allclose(found, [1e-2, 5.5e-3, 1e-3], rtol=1e-6)
 
 
@@ -101,10 +101,10 @@ def learn(config, rate=1e-2):
         target=jnp.ones(32),
         weight=weight,
     )
-    given = ppo.numbers(config, updates=10)
-    moments = ppo.optimiser(given).init(params)
+    hyper = ppo.hyperparameters(config, updates=10)
+    moments = ppo.optimiser(hyper).init(params)
     key = jax.random.key(2)
-    after, _, found = ppo.learn(graph, params, moments, samples, None, key, jnp.float32(rate), given, config.shape)
+    after, _, found = ppo.learn(graph, params, moments, samples, None, key, jnp.float32(rate), hyper, config.shape)
     return mean, see(graph, after), found
 
 

@@ -140,14 +140,14 @@ def learn(pretrained, trainable):
             target=jnp.ones(4),
             weight=jnp.ones(4),
         )
-        given = ppo.numbers(config, updates=1)
-        moments = ppo.optimiser(given).init(networks.divide(params)[0])
+        hyper = ppo.hyperparameters(config, updates=1)
+        moments = ppo.optimiser(hyper).init(networks.divide(params)[0])
         shot = None
         if "vision" in digested:  # a roll-out of two steps of two karts
             pictures = digested["vision"].reshape(2, 2, *digested["vision"].shape[1:])
             shot = film.record(pictures[0], pictures, jnp.zeros((2, 2), bool))
         after, moments, _ = ppo.learn(
-            graph, params, moments, samples, shot, jax.random.key(2), jnp.float32(1e-3), given, config.shape
+            graph, params, moments, samples, shot, jax.random.key(2), jnp.float32(1e-3), hyper, config.shape
         )
         return after, moments, digested
 

@@ -85,12 +85,13 @@ def check_what_is_kept(run, tmp_path, monkeypatch):
     """The chunk as `kart train` runs it, from the file that JAX exported it to: the same numbers, without the host."""
     monkeypatch.setattr(kept, "_folder", lambda: tmp_path / "traced")
     monkeypatch.setattr(kept, "SETTLED", -1e9)
-    given = (run.graph, run.env, run.settings.ppo.shape, run.state, run.mesh)
+    given = (run.graph, run.env, run.settings, run.hyper, run.state, run.mesh)
     assert kept.find(*given) is not None
     monkeypatch.setattr(kept.export, "export", lambda *_: pytest.fail("traced again"))
     program = kept.find(*given)
-    assert crossings(program.lower(run.env, run.state).compile()) == []
+    assert crossings(program.lower(run.env, run.hyper, run.state).compile()) == []
     one, other = (jax.tree.map(lambda leaf: leaf.copy(), run.state) for _ in range(2))
     with jax.transfer_guard("disallow"):
-        found = jax.block_until_ready(program(run.env, one))
-    assert checkpoint.content(found) == checkpoint.content(update.chunk(*given[:3], other, run.mesh))
+        found = jax.block_until_ready(program(run.env, run.hyper, one))
+    again = update.chunk(run.graph, run.env, run.settings.ppo.shape, run.hyper, other, run.mesh)
+    assert checkpoint.content(found) == checkpoint.content(again)

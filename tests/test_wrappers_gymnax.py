@@ -277,7 +277,10 @@ config = dict(
 out = jax.jit(learner.make_train(config))(jax.random.PRNGKey(0))
 state, told = out["runner_state"][0], out["metrics"]
 assert int(state.step) == 3 * 2 * 4 and told["returned_episode"].shape == (3, 16, 8)
-assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+_, key = jax.random.split(jax.random.PRNGKey(0))  # that of its network
+before = learner.ActorCritic(2, activation="tanh").init(key, np.zeros(9))
+moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, state.params)
+assert all(0.0 < change < 0.1 for change in jax.tree.leaves(moved)), moved
 print("trained", int(told["timestep"].max()) * 8)
 """
 

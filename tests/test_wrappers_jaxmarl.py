@@ -107,7 +107,9 @@ first = learner.make_train(dict(config), jax.random.key(1))
 out = jax.jit(first)(jax.random.key(0))
 state, told = out["runner_state"][0], jax.device_get(out["metrics"])
 assert int(state.step) == updates * 2 * 4, "gradient steps"
-assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(state.params))
+before = learner.ActorCritic(2, activation="tanh").init(jax.random.key(1), np.zeros(9))
+moved = jax.tree.map(lambda a, b: float(np.abs(a - b).max()), before, state.params)
+assert all(0.0 < change < 0.1 for change in jax.tree.leaves(moved)), moved
 assert told["env_step"][-1] == races * steps * updates
 assert (told["returned_episode"] > 0).any() and np.isfinite(told["total_loss"]).all(), told
 assert np.ptp(told["returned_episode_returns"]) > 0.0, told

@@ -10,20 +10,20 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from train.cohort import train_seeds, train_sweep
     from train.config import TrainConfig
     from train.exam import examine
     from train.loop import RunResult, train
     from train.policy import Policy, load_policy
     from train.record import Recording
     from train.record import choose as record_drive
-    from train.side_by_side import train_seeds, train_sweep
 
 # Public name -> module it is loaded from, and its name there if that differs.
 _HOMES = {
     "TrainConfig": "config",
     "train": "loop",
-    "train_seeds": "side_by_side",
-    "train_sweep": "side_by_side",
+    "train_seeds": "cohort",
+    "train_sweep": "cohort",
     "examine": "exam",
     "RunResult": "loop",
     "Policy": "policy",

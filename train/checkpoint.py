@@ -69,8 +69,7 @@ def content(tree: Any) -> str:
 
 def parts(state: TrainState) -> dict[str, Any]:
     """Split a state into the parts that are saved."""
-    rest = dataclasses.replace(state, params=None, scale=None, numbers=None)
-    return {"driver": Driver(state.params, state.scale), "rest": rest}
+    return {"driver": Driver(state.params, state.scale), "rest": dataclasses.replace(state, params=None, scale=None)}
 
 
 class Checkpoints:
@@ -236,7 +235,7 @@ def restore(place: Path, like: TrainState, warn: Callable[[str], None]) -> tuple
 
     Args:
         place: run folder or checkpoint; a damaged one is passed over for the one before it.
-        like: a state of the same layout, for instance a fresh one; its numbers stay.
+        like: a state of the same layout, for instance a fresh one.
         warn: told of each checkpoint that is refused, in one sentence.
 
     Returns:
@@ -244,8 +243,7 @@ def restore(place: Path, like: TrainState, warn: Callable[[str], None]) -> tuple
     """
     found, progress = _first_readable(find(place), lambda path: _read(path, parts(like)), warn)
     driver: Driver = found["driver"]
-    rest = {"params": driver.params, "scale": driver.scale, "numbers": like.numbers}
-    return dataclasses.replace(found["rest"], **rest), progress
+    return dataclasses.replace(found["rest"], params=driver.params, scale=driver.scale), progress
 
 
 def restore_driver(paths: list[Path], like: Driver, warn: Callable[[str], None]) -> Driver:

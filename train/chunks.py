@@ -4,11 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import jax
+import jax.numpy as jnp
 
 from kart_jax.env.core import KartEnv
 from train import kept
 from train.metrics import UpdateMetrics
-from train.state import TrainState, stack
+from train.ppo import Hyperparameters
+from train.state import TrainState, replicate, stack
 from train.update import chunk
 
 if TYPE_CHECKING:
@@ -22,21 +24,25 @@ class Chunks:
         """Take over the states of the runs; `keep` as in `train.kept`: what was traced before is not traced again."""
         self.runs = runs
         self.pending: UpdateMetrics | None = None
-        self.state = runs[0].state if len(runs) == 1 else stack([run.state for run in runs], runs[0].mesh)
         lead = runs[0]
-        given = (lead.graph, lead.env, lead.settings.ppo.shape, self.state, lead.mesh, len(runs))
+        self.state, self.hyper = lead.state, lead.hyper
+        if len(runs) > 1:
+            self.state = stack([run.state for run in runs], lead.mesh)
+            hypers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(run.hyper for run in runs))
+            self.hyper = replicate(hypers, lead.mesh)
+        given = (lead.graph, lead.env, lead.settings, self.hyper, self.state, lead.mesh, len(runs))
         self.chunk = (kept.find(*given) if keep else None) or self._trace
 
     def launch(self) -> list[UpdateMetrics]:
         """Start a chunk; returns what the one before told, see `finish`."""
         before = self.pending
-        self.state, self.pending = self.chunk(self.runs[0].env, self.state)
+        self.state, self.pending = self.chunk(self.runs[0].env, self.hyper, self.state)
         return self._told(before)
 
-    def _trace(self, env: KartEnv, state: TrainState) -> tuple[TrainState, UpdateMetrics]:
+    def _trace(self, env: KartEnv, hyper: Hyperparameters, state: TrainState) -> tuple[TrainState, UpdateMetrics]:
         """A chunk, traced by this process."""
         lead = self.runs[0]
-        return chunk(lead.graph, env, lead.settings.ppo.shape, state, lead.mesh, runs=len(self.runs))
+        return chunk(lead.graph, env, lead.settings.ppo.shape, hyper, state, lead.mesh, runs=len(self.runs))
 
     def finish(self) -> list[UpdateMetrics]:
         """Wait for the chunk under way; what its updates told, stacked, for each run; nothing if none is."""

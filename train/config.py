@@ -231,6 +231,8 @@ class Settings:
         _require("track_name", "empty", len(self.tracks) > 0, "at least one circuit")
         for field in ("timesteps", "checkpoint_freq", "frame_stack"):
             _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
+        longest = MOST * self.ppo.steps_per_update
+        _require("timesteps", self.timesteps, self.updates <= MOST, f"at most {longest}, {MOST} updates")
         _require("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")
         blind = self.telemetry_only and self.backbone != "nature"
         _require("backbone", self.backbone, not blind, "left out with --telemetry-only: there is no view to look at")

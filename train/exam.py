@@ -7,6 +7,8 @@ do changes from one checkpoint to the next, and nothing that training counts tel
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+import jax
+
 from kart_jax.errors import InputError
 from train import checkpoint, evaluate, marks, policy, run_folder, run_tracks
 from train.evaluate import Result
@@ -27,19 +29,25 @@ def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Res
         say: told in a line what is going on, and how each checkpoint drives.
 
     Returns:
-        As `hold`; empty without an exam.
+        As `hold`; empty without an exam, also when it cannot be held: the run is none the worse for that.
     """
-    count = len(list(result.folder.checkpoints.glob("[0-9]*")))
-    if count < 2 or not result.progress.laps or result.interrupted or result.failure is not None:
+    if not result.progress.laps or result.interrupted or result.failure is not None:
         return []
-    say(f"examining the {count} checkpoints that were kept ...")
 
     def report(one: Result) -> None:
         mean = "" if one.mean_lap is None else f", mean lap {one.mean_lap:.3f} s"
         lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives with a clean lap{mean}"
         say(f"after {int(one.driver):,} steps: {lapped}")
 
-    return hold(result.folder, report)
+    try:
+        count = len(checkpoint.find(result.folder.path))
+        if count < 2:
+            return []
+        say(f"examining the {count} checkpoints that were kept ...")
+        return hold(result.folder, report)
+    except (InputError, jax.errors.JaxRuntimeError) as error:  # a file that is gone, memory that is too small
+        say(f"no exam: {error}")
+        return []
 
 
 def standings(ranked: list[Result]) -> list[dict[str, int | float | None]]:
@@ -48,7 +56,7 @@ def standings(ranked: list[Result]) -> list[dict[str, int | float | None]]:
     return [{"steps": int(one.driver), **{field: getattr(one, field) for field in fields}} for one in ranked]
 
 
-def hold(folder: RunFolder, report: Callable[[Result], None] = lambda result: None) -> list[Result]:
+def hold(folder: RunFolder, report: Callable[[Result], None]) -> list[Result]:
     """Let every good checkpoint of a run drive on the circuits of the run, and note what they did in its `exam.json`.
 
     Args:

@@ -1,15 +1,17 @@
 """Chunks of training that need not be traced again: what tracing made of them is kept beside JAX's compiled programs.
 
 Tracing is Python and takes longer than fetching the compiled program from JAX's cache. What comes of it depends on
-sources, versions, settings and shapes only, so JAX exports it to a file that is named by a digest of all of those. It
-knows nothing of a function that somebody replaced in this process; so only a process that runs the sources as they
-lie on the disk, as the commands do, may ask for it.
+sources, versions, shapes and a few of the settings only, so JAX exports it to a file that is named by a digest of all
+of those; runs that differ in their seed, length or hyperparameters share it. It knows nothing of a function that
+somebody replaced in this process; so only a process that runs the sources as they lie on the disk, as the commands do,
+may ask for it.
 """
 
 import contextlib
 import hashlib
 import os
 import time
+from dataclasses import fields
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -25,9 +27,9 @@ from kart_jax import files
 from kart_jax.env.core import KartEnv
 from kart_jax.errors import InputError
 from train import hosts
-from train.config import UpdateShape
+from train.config import Settings
 from train.metrics import UpdateMetrics
-from train.ppo import LossTerms
+from train.ppo import Hyperparameters, LossTerms
 from train.state import TrainState
 from train.update import Graph, chunk
 
@@ -39,32 +41,47 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy")
 
 
 def find(
-    graph: Graph, env: KartEnv, shape: UpdateShape, state: TrainState, mesh: Mesh, runs: int = 1
+    graph: Graph,
+    env: KartEnv,
+    settings: Settings,
+    hyper: Hyperparameters,
+    state: TrainState,
+    mesh: Mesh,
+    runs: int = 1,
 ) -> Wrapped | None:
     """`train.update.chunk` of these arguments as JAX exported it, read or else traced and kept.
 
+    `settings` are those that `graph` was made by; the other arguments are as there.
+
     Returns:
-        A jitted function of `env` and `state` that gives what the chunk gives and reuses the state's memory. None
-        without a cache folder of JAX, on several hosts, for another environment than `KartEnv`, and when JAX has no
-        export for a part of the program.
+        A jitted function of `env`, `hyper` and `state` that gives what the chunk gives and reuses the state's memory.
+        None without a cache folder of JAX, on several hosts, for another environment than `KartEnv`, and when JAX has
+        no export for a part of the program.
     """
     folder = _folder()
     if folder is None or hosts.several() or type(env) is not KartEnv or _changed() > LOADED - SETTLED:
         return None
-    static = (shape, runs, [(device.device_kind, device.id) for device in mesh.devices.flat], mesh.axis_names)
-    path = folder / f"{_digest(static, (env, state))}.bin"
+    shape = settings.ppo.shape
+    static = (
+        shape,
+        _of_network(settings),
+        runs,
+        [(device.device_kind, device.id) for device in mesh.devices.flat],
+        mesh.axis_names,
+    )
+    path = folder / f"{_digest(static, (env, hyper, state))}.bin"
     program = _read(path)
     if program is None:
-        forms = jax.tree.structure(env), jax.tree.structure(state)
+        leaves, forms = zip(*map(jax.tree.flatten, (env, hyper, state)), strict=True)
 
         # JAX exports no classes of ours, so the program is one of lists and tables.
-        def bare(env: list[jax.Array], state: list[jax.Array]) -> tuple[list[jax.Array], dict[str, Any]]:
-            whole_env, whole_state = map(jax.tree.unflatten, forms, (env, state))
-            after, told = chunk(graph, whole_env, shape, whole_state, mesh, runs=runs)
+        def bare(*parts: list[jax.Array]) -> tuple[list[jax.Array], dict[str, Any]]:
+            whole_env, whole_hyper, whole_state = map(jax.tree.unflatten, forms, parts)
+            after, told = chunk(graph, whole_env, shape, whole_hyper, whole_state, mesh, runs=runs)
             return jax.tree.leaves(after), {**vars(told), "losses": vars(told.losses)}
 
         try:
-            program = export.export(jax.jit(bare))(jax.tree.leaves(env), jax.tree.leaves(state))
+            program = export.export(jax.jit(bare))(*leaves)
             _write(path, program.serialize())
         except (ValueError, NotImplementedError):
             return None
@@ -74,13 +91,19 @@ def find(
 def _dressed(program: Exported) -> Wrapped:
     """The program as a function of our classes again."""
 
-    @partial(jax.jit, donate_argnums=1)
-    def chunk(env: KartEnv, state: TrainState) -> tuple[TrainState, UpdateMetrics]:
-        after, told = program.call(jax.tree.leaves(env), jax.tree.leaves(state))
+    @partial(jax.jit, donate_argnums=2)
+    def chunk(env: KartEnv, hyper: Hyperparameters, state: TrainState) -> tuple[TrainState, UpdateMetrics]:
+        after, told = program.call(*map(jax.tree.leaves, (env, hyper, state)))
         losses = LossTerms(**told.pop("losses"))
         return jax.tree.unflatten(jax.tree.structure(state), after), UpdateMetrics(**told, losses=losses)
 
     return chunk
+
+
+def _of_network(settings: Settings) -> list[tuple[str, Any]]:
+    """What of the settings may decide what the static graph of the network holds: all that is not given to a chunk."""
+    given = ("tracks", "kart", "seed", "timesteps", "checkpoint_freq", "profile", "ppo", "randomize")
+    return [(field.name, getattr(settings, field.name)) for field in fields(settings) if field.name not in given]
 
 
 def _folder() -> Path | None:

@@ -29,6 +29,7 @@ from train.chunks import Chunks
 from train.config import Settings, TrainConfig
 from train.console import Screen
 from train.metrics import UpdateMetrics
+from train.ppo import Hyperparameters, hyperparameters
 from train.profiles import resolve
 from train.progress import Progress, together
 from train.reporter import Reporter, divergence, farewell
@@ -65,6 +66,7 @@ class Run:
     mesh: Mesh
     env: KartEnv
     graph: Graph
+    hyper: Hyperparameters
     state: TrainState
     progress: Progress
     begun: float  # s on the monotonic clock, when this session of the run began
@@ -143,7 +145,8 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
     if hosts.first():
         folder.create(settings)
         run_tracks.keep(folder, circuits)
-    return Run(folder, settings, mesh, env, graph, state.spread(fresh, mesh), progress, begun), notes
+    hyper = state.replicate(hyperparameters(settings.ppo, settings.updates), mesh)
+    return Run(folder, settings, mesh, env, graph, hyper, state.spread(fresh, mesh), progress, begun), notes
 
 
 def new_folder(config: TrainConfig, settings: Settings) -> RunFolder:
@@ -240,7 +243,7 @@ def drive_together(
     spread: Callable[[int, list[dict[str, float]]], None] = lambda steps, rows: None,
     keep: bool = False,
 ) -> list[RunResult]:
-    """Train runs that share one compiled program side by side, see `side_by_side`; otherwise as `drive`.
+    """Train runs that share one compiled program side by side, see `cohort`; otherwise as `drive`.
 
     Args:
         runs: at the same step; the environment, the network and the devices of the first serve all.

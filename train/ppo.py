@@ -26,30 +26,31 @@ from train.config import PPOConfig, UpdateShape
 
 
 @struct.dataclass
-class Numbers:
-    """Numbers of the algorithm that a compiled update is given: runs that differ in them only share one program.
+class Hyperparameters:
+    """What a compiled update is told of the algorithm, so that runs which differ in it only share one program.
 
-    As in `PPOConfig`; every field (), float32.
+    Every field () is that of `PPOConfig`, float32 but for `updates`.
     """
 
-    learning_rate: jax.Array
-    final_learning_rate: jax.Array
-    updates: jax.Array  # of the whole run, int32
+    learning_rate: jax.Array  # at the start
+    final_learning_rate: jax.Array  # share of it that is left at the end
+    updates: jax.Array  # int32, of the whole run
     ent_coef: jax.Array
     gamma: jax.Array
     gae_lambda: jax.Array
     clip_ratio: jax.Array
-    value_clip: jax.Array | None  # None = not clipped, which is another program
+    value_clip: jax.Array | None  # scaled reward; None = not clipped, which is another program
     value_coef: jax.Array
     max_grad_norm: jax.Array
-    target_kl: jax.Array
+    target_kl: jax.Array  # nats
 
 
-def numbers(config: PPOConfig, updates: int) -> Numbers:
+def hyperparameters(config: PPOConfig, updates: int) -> Hyperparameters:
     """Those of a run of so many updates."""
-    given = {name: getattr(config, name) for name in Numbers.__dataclass_fields__ if name != "updates"}
-    traced: dict[str, Any] = {name: None if value is None else jnp.float32(value) for name, value in given.items()}
-    return Numbers(**traced, updates=jnp.int32(updates))
+    names = [name for name in Hyperparameters.__dataclass_fields__ if name != "updates"]
+    values = {name: getattr(config, name) for name in names}
+    traced: dict[str, Any] = {name: None if value is None else jnp.float32(value) for name, value in values.items()}
+    return Hyperparameters(**traced, updates=jnp.int32(updates))
 
 
 @struct.dataclass
@@ -92,7 +93,7 @@ def normalise(advantage: jax.Array, weight: jax.Array, axis: str | None = None) 
 
 
 def terms(
-    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, count: jax.Array, given: Numbers
+    mean: jax.Array, log_std: jax.Array, value: jax.Array, batch: Batch, count: jax.Array, hyper: Hyperparameters
 ) -> tuple[jax.Array, LossTerms]:
     """The loss of the module docstring and its parts, or what these samples add to those of a larger minibatch.
 
@@ -100,7 +101,7 @@ def terms(
         mean, log_std, value: the network's outputs (N, 2), (2,) and (N,).
         batch: the N samples.
         count: () sum of the weights of the whole minibatch, at least 1.
-        given: numbers of the algorithm.
+        hyper: of the algorithm.
     """
 
     def mean_of(values: jax.Array) -> jax.Array:
@@ -108,16 +109,16 @@ def terms(
 
     log_ratio = distribution.log_prob(batch.raw_action, mean, log_std) - batch.log_prob
     ratio = jnp.exp(log_ratio)
-    clipped = jnp.clip(ratio, 1.0 - given.clip_ratio, 1.0 + given.clip_ratio)
+    clipped = jnp.clip(ratio, 1.0 - hyper.clip_ratio, 1.0 + hyper.clip_ratio)
     policy_loss = -mean_of(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage))
     error = (value - batch.target) ** 2
-    if given.value_clip is not None:
-        moved = batch.value + jnp.clip(value - batch.value, -given.value_clip, given.value_clip)
+    if hyper.value_clip is not None:
+        moved = batch.value + jnp.clip(value - batch.value, -hyper.value_clip, hyper.value_clip)
         error = jnp.maximum(error, (moved - batch.target) ** 2)
     value_loss = 0.5 * mean_of(error)
     entropy = mean_of(distribution.entropy(mean, log_std))
-    loss = policy_loss + given.value_coef * value_loss - given.ent_coef * entropy
-    outside = (jnp.abs(ratio - 1.0) > given.clip_ratio).astype(ratio.dtype)
+    loss = policy_loss + hyper.value_coef * value_loss - hyper.ent_coef * entropy
+    outside = (jnp.abs(ratio - 1.0) > hyper.clip_ratio).astype(ratio.dtype)
     return loss, LossTerms(
         policy_gradient_loss=policy_loss,
         value_loss=value_loss,
@@ -127,16 +128,16 @@ def terms(
     )
 
 
-def optimiser(given: Numbers) -> optax.GradientTransformation:
+def optimiser(hyper: Hyperparameters) -> optax.GradientTransformation:
     """Global-norm clipping, then Adam without its step size: that follows the update number, see `learning_rate`."""
-    clip = optax.clip_by_global_norm(given.max_grad_norm)  # pyright: ignore[reportArgumentType] - a scalar array will do
+    clip = optax.clip_by_global_norm(hyper.max_grad_norm)  # pyright: ignore[reportArgumentType] - a scalar array will do
     return optax.chain(clip, optax.scale_by_adam(eps=1e-5))
 
 
-def learning_rate(update: jax.Array, given: Numbers) -> jax.Array:
+def learning_rate(update: jax.Array, hyper: Hyperparameters) -> jax.Array:
     """Step size of update number `update`: linear from the start value to `final_learning_rate` of it."""
-    done = jnp.clip(update / given.updates, 0.0, 1.0)
-    return given.learning_rate * (1.0 - (1.0 - given.final_learning_rate) * done)
+    done = jnp.clip(update / hyper.updates, 0.0, 1.0)
+    return hyper.learning_rate * (1.0 - (1.0 - hyper.final_learning_rate) * done)
 
 
 def order(key: jax.Array, shape: UpdateShape, axis: str | None = None) -> jax.Array:
@@ -168,7 +169,7 @@ def learn(
     shot: film.Film | None,
     key: jax.Array,
     rate: jax.Array,
-    given: Numbers,
+    hyper: Hyperparameters,
     shape: UpdateShape,
     axis: str | None = None,
 ) -> tuple[nnx.State, Any, LossTerms]:
@@ -181,7 +182,7 @@ def learn(
         shot: what the karts saw in it; None = nothing, or the batch holds the features of it.
         key: shuffles the samples.
         rate: () step size.
-        given: the other numbers of the algorithm.
+        hyper: of the algorithm.
         shape: of the update.
         axis: mesh axis over which the samples are spread.
 
@@ -191,16 +192,16 @@ def learn(
     Each minibatch is gathered on its own, so no shuffled copy of the frames ever exists; beside the network's cost
     the gather reads whole frames, each one contiguous row of 21 kB.
     """
-    transform = optimiser(given)
+    transform = optimiser(hyper)
     params, frozen = networks.divide(params)
     rows = order(key, shape, axis)
 
     def loss(params: nnx.State, part: Batch, seen: networks.Observation, count: jax.Array):
-        return terms(*nnx.merge(graph, params, frozen)(seen), part, count, given)
+        return terms(*nnx.merge(graph, params, frozen)(seen), part, count, hyper)
 
     def unfinished(carry: tuple[Any, ...]) -> jax.Array:
         step, _, _, _, last_kl = carry
-        return (step < rows.shape[0]) & (last_kl <= 1.5 * given.target_kl)
+        return (step < rows.shape[0]) & (last_kl <= 1.5 * hyper.target_kl)
 
     def descend(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         step, params, moments, sums, _ = carry

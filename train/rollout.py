@@ -51,11 +51,12 @@ def collect(
     state: TrainState,
     key: jax.Array,
     steps: int,
+    gamma: jax.Array,
     axis: str | None = None,
 ) -> tuple[TrainState, Trajectory]:
     """Drive `steps` steps; the state comes back with its environments moved on.
 
-    One key per step is drawn at batch level; gamma discounts the running return behind the reward scale. Inside
+    One key per step is drawn at batch level; `gamma` () discounts the running return behind the reward scale. Inside
     `jax.shard_map` over the mesh axis `axis` the karts of `state` are this device's part of the batch.
     """
     network = nnx.merge(graph, state.params)
@@ -72,7 +73,7 @@ def collect(
         seen, env_state, reward, terminated, truncated, info = step_part(
             env, env_key, env_state, action, env_params, axis=axis
         )
-        discounted = state.numbers.gamma * discounted + reward
+        discounted = gamma * discounted + reward
         picture = film.newest(digested["vision"]) if "vision" in digested else None
         record = Trajectory(
             telemetry=digested["telemetry"],

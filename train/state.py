@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ from train.config import Settings
 
 @struct.dataclass
 class TrainState:
-    """B karts, their driver, everything else that changes from update to update, and the numbers that it learns by."""
+    """B karts, their driver and everything that changes from update to update."""
 
     params: nnx.State  # of the network, float32
     optimiser: Any  # Adam's moments of the parameters that learn
@@ -27,9 +27,9 @@ class TrainState:
     discounted: jax.Array  # (B,) discounted return under way, raw reward
     key: jax.Array  # () typed key of the run; each update folds its number in
     update: jax.Array  # () int32, updates done; environment steps would overflow 32 bits
-    numbers: ppo.Numbers  # of the algorithm; they stay, and come from the settings and not from a checkpoint
 
 
+T = TypeVar("T")
 OF_KARTS = ("env_state", "observation", "discounted")  # the fields that are split over devices
 
 
@@ -72,19 +72,19 @@ def start(
     """
     network_key, reset_key, run_key = jax.random.split(jax.random.key(settings.seed), 3)
     graph, params = build_network(settings, network_key, weights)
-    karts, numbers = settings.ppo.vector_envs, ppo.numbers(settings.ppo, settings.updates)
+    karts = settings.ppo.vector_envs
+    hyper = ppo.hyperparameters(settings.ppo, settings.updates)
     reset = jax.jit(reset_batch, static_argnames=("count", "mesh"))
     observation, env_state = reset(env, reset_key, env.default_params, count=karts, mesh=mesh)
     state = TrainState(
         params=params,
-        optimiser=ppo.optimiser(numbers).init(networks.divide(params)[0]),
+        optimiser=ppo.optimiser(hyper).init(networks.divide(params)[0]),
         scale=return_scale.start(),
         env_state=env_state,
         observation=observation,
         discounted=jnp.zeros((karts,)),
         key=run_key,
         update=jnp.int32(0),
-        numbers=numbers,
     )
     return graph, spread(state, mesh)
 
@@ -102,6 +102,7 @@ def spread(state: TrainState, mesh: Mesh, runs: int = 1) -> TrainState:
     return hosts.placed(state, places)
 
 
-def replicate(env: KartEnv, mesh: Mesh) -> KartEnv:
-    """Put an environment on every device of a mesh."""
-    return hosts.placed(env, NamedSharding(mesh, PartitionSpec()))
+def replicate(tree: T, mesh: Mesh) -> T:
+    """Put a tree of arrays on every device of a mesh."""
+    placed: T = hosts.placed(tree, NamedSharding(mesh, PartitionSpec()))
+    return placed

@@ -13,7 +13,6 @@ import itertools
 import json
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +54,19 @@ def _values(name: str, value: Any, path: str) -> tuple[Any, ...]:
     return values
 
 
-def expand(
-    base: TrainConfig, axes: Mapping[str, Sequence[Any]], where: str, backend: str = "gpu", most: int = MOST_RUNS
-) -> list[TrainConfig]:
+def divide(base: TrainConfig, axes: Axes, where: str) -> tuple[TrainConfig, Axes]:
+    """Take what holds for all runs of a sweep into the request; what is left has several values.
+
+    InputError, which begins with `where`, when a field is given by both.
+    """
+    if both := [name for name in axes if getattr(base, name) is not None]:
+        flag = f"--{both[0].replace('_', '-')}"
+        raise InputError(f"{where}: {both[0]} is given there and by {flag}; give it in one place")
+    fixed = {name: values[0] for name, values in axes.items() if len(values) == 1}
+    return dataclasses.replace(base, **fixed), {name: values for name, values in axes.items() if len(values) > 1}
+
+
+def expand(base: TrainConfig, axes: Axes, where: str, backend: str = "gpu", most: int = MOST_RUNS) -> list[TrainConfig]:
     """The runs of a sweep, each with a name of its own and checked as far as its own fields allow.
 
     Args:
@@ -71,17 +80,14 @@ def expand(
         InputError: a field is given twice, the runs are too many, two would have the same name, or the numbers of one
             do not fit together.
     """
-    if both := [name for name in axes if getattr(base, name) is not None]:
-        flag = f"--{both[0].replace('_', '-')}"
-        raise InputError(f"{where}: {both[0]} is given there and by {flag}; give it in one place")
-    varied = [name for name, values in axes.items() if len(values) > 1]
+    base, axes = divide(base, axes, where)
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
     if len(combinations) > most:
         raise InputError(f"{where}: asks for {len(combinations)} runs; at most {most} are allowed; drop values")
     runs: dict[str, TrainConfig] = {}
     for fields in combinations:
         first = [] if base.save_name is None else [base.save_name]
-        name = "-".join([*first, *(f"{key}-{_word(fields[key])}" for key in varied)])
+        name = "-".join([*first, *(f"{key}-{_word(value)}" for key, value in fields.items())])
         if name in runs:
             raise InputError(f"{where}: two runs would be called {name}; give values that differ in letters or digits")
         config = dataclasses.replace(base, **fields, save_name=name)

@@ -19,11 +19,15 @@ Graph = nnx.GraphDef[networks.ActorCritic]
 
 
 def _batch(
-    trajectory: rollout.Trajectory, last_value: jax.Array, divisor: jax.Array, given: ppo.Numbers, axis: str | None
+    trajectory: rollout.Trajectory,
+    last_value: jax.Array,
+    divisor: jax.Array,
+    hyper: ppo.Hyperparameters,
+    axis: str | None,
 ) -> tuple[ppo.Batch, jax.Array]:
     """Samples of a roll-out (T, B, ...) -> (T B, ...), and how much of the targets the critic had foreseen ()."""
     values = jnp.concatenate([trajectory.value, last_value[None]])
-    estimate = partial(advantage.gae, gamma=given.gamma, gae_lambda=given.gae_lambda)
+    estimate = partial(advantage.gae, gamma=hyper.gamma, gae_lambda=hyper.gae_lambda)
     advantages, weight = jax.vmap(estimate, in_axes=1, out_axes=1)(
         trajectory.reward / divisor, values, trajectory.terminated, trajectory.truncated
     )
@@ -43,22 +47,28 @@ def _batch(
 
 
 def update(
-    graph: Graph, env: KartEnv, shape: UpdateShape, state: TrainState, axis: str | None = None
+    graph: Graph,
+    env: KartEnv,
+    shape: UpdateShape,
+    hyper: ppo.Hyperparameters,
+    state: TrainState,
+    axis: str | None = None,
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
     """Drive a roll-out, judge it, learn from it; with the other devices of the mesh axis `axis` as one."""
-    given = state.numbers
     drive_key, learn_key = jax.random.split(jax.random.fold_in(state.key, state.update))
     # Drive.
-    state, trajectory = rollout.collect(graph, env, env.default_params, state, drive_key, shape.rollout_steps, axis)
+    state, trajectory = rollout.collect(
+        graph, env, env.default_params, state, drive_key, shape.rollout_steps, hyper.gamma, axis
+    )
     _, _, last_value = nnx.merge(graph, state.params)(state.observation)
     # Judge.
     scale = return_scale.merge(state.scale, trajectory.discounted, axis)
     divisor = return_scale.divisor(scale)
-    samples, foreseen = _batch(trajectory, last_value, divisor, given, axis)
+    samples, foreseen = _batch(trajectory, last_value, divisor, hyper, axis)
     # Learn.
-    rate = ppo.learning_rate(state.update, given)
+    rate = ppo.learning_rate(state.update, hyper)
     params, moments, losses = ppo.learn(
-        graph, state.params, state.optimiser, samples, trajectory.film, learn_key, rate, given, shape, axis
+        graph, state.params, state.optimiser, samples, trajectory.film, learn_key, rate, hyper, shape, axis
     )
     # Report.
     log_std = nnx.merge(graph, params).log_std[...]
@@ -67,9 +77,15 @@ def update(
     return state, report
 
 
-@partial(jax.jit, static_argnums=(0, 2, 4), static_argnames="runs", donate_argnums=3)
+@partial(jax.jit, static_argnums=(0, 2, 5), static_argnames="runs", donate_argnums=4)
 def chunk(
-    graph: Graph, env: KartEnv, shape: UpdateShape, state: TrainState, mesh: Mesh, runs: int = 1
+    graph: Graph,
+    env: KartEnv,
+    shape: UpdateShape,
+    hyper: ppo.Hyperparameters,
+    state: TrainState,
+    mesh: Mesh,
+    runs: int = 1,
 ) -> tuple[TrainState, metrics.UpdateMetrics]:
     """`shape.updates_per_chunk` updates in one compiled call; the state's memory is reused.
 
@@ -77,25 +93,24 @@ def chunk(
         graph: of the network.
         env: the environment.
         shape: of an update and of the chunk.
+        hyper: of the algorithm, on each device.
         state: spread over the devices as `state.layout` says.
         mesh: of `kart_mesh`; each device drives its own karts, gradients are summed over all.
-        runs: more than 1: `state` is a stack of so many states, which learn side by side without knowing each other,
-            each by its own numbers.
+        runs: more than 1: `hyper` and `state` are stacks of so many, which learn side by side without knowing each
+            other.
 
     Returns:
         The state, and the metrics of each update stacked along a leading axis (updates, or updates and runs).
     """
 
-    def part(env: KartEnv, state: TrainState) -> tuple[TrainState, metrics.UpdateMetrics]:
+    def part(env: KartEnv, hyper: ppo.Hyperparameters, state: TrainState) -> tuple[TrainState, metrics.UpdateMetrics]:
         def one(state: TrainState, _: Any) -> tuple[TrainState, metrics.UpdateMetrics]:
             alone = partial(update, graph, env, shape, axis=KARTS)
-            return (alone if runs == 1 else jax.vmap(alone))(state)
+            return (alone if runs == 1 else jax.vmap(alone))(hyper, state)
 
         return jax.lax.scan(one, state, length=shape.updates_per_chunk)
 
-    spec = layout(runs)
+    spec, shared = layout(runs), PartitionSpec()
     # What is equal on all devices is so by its sums (`across`); the check of varying values would sum gradients twice.
-    split = jax.shard_map(
-        part, mesh=mesh, in_specs=(PartitionSpec(), spec), out_specs=(spec, PartitionSpec()), check_vma=False
-    )
-    return split(env, state)
+    split = jax.shard_map(part, mesh=mesh, in_specs=(shared, shared, spec), out_specs=(spec, shared), check_vma=False)
+    return split(env, hyper, state)

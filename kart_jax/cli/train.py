@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, quiet_stdout, table
+from train import sweep
 from train.config import TrainConfig
+from train.sweep import Axes
 
 if TYPE_CHECKING:
     from train.loop import RunResult
@@ -45,37 +47,38 @@ class CommandConfig(TrainConfig):
 
 
 def run(words: Sequence[str]) -> int:
-    """Run `kart train`; 130 when it was interrupted after saving, 1 when training diverged."""
+    """Run `kart train`; 130 when it was interrupted after saving, 1 when training diverged, of several runs all."""
     command = parse(CommandConfig, "train", words, EXAMPLES)
     config = TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
+    axes: Axes = {}
+    where = command.sweep or f"--seeds is {command.seeds}"
+    if command.sweep is not None:
+        config, axes = sweep.divide(config, sweep.read(command.sweep), where)
     offer_devices(config.devices or 1)
-    from train import exam, hosts, loop, side_by_side, sweep
+    from train import cohort, exam, hosts, loop
 
     folder = None
     out = sys.stderr if config.json else sys.stdout
     with quiet_stdout(config.json):
         hosts.join(command.coordinator, command.hosts, command.host)
-        if command.sweep is not None:
-            axes = sweep.read(command.sweep)
-            folder, results = side_by_side.train_sweep(config, axes, command.seeds, command.sweep, keep=True)
-        elif command.seeds == 1:
+        if command.sweep is None and command.seeds == 1:
             results = [loop.train(config, keep=True)]
         else:
-            folder, results = side_by_side.train_seeds(config, command.seeds, keep=True)
+            folder, results = cohort.train_sweep(config, axes, command.seeds, where, keep=True)
+    names = ["" if folder is None else f"{one.folder.path.name}: " for one in results]
     if folder is not None:
-        print(run_table(results, command.sweep is None), file=out)
+        print(run_table(results), file=out)
     film = None
     standings: list[list[dict[str, Any]]] = [[] for _ in results]
     try:
-        for one in results:
+        for name, one in zip(names, results, strict=True):
             if one.failure is not None:
-                print(f"kart: {one.failure}", file=sys.stderr)
+                print(f"kart: {name}{one.failure}", file=sys.stderr)
         # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it afterwards.
         if not hosts.several():
-            for place, one in enumerate(results):
-                name = "" if folder is None else f"{one.folder.path.name}: "
+            for place, (name, one) in enumerate(zip(names, results, strict=True)):
                 standings[place] = exam.standings(exam.examine(one, lambda line, name=name: tell(name + line, out)))
-            result = side_by_side.best(results)
+            result = cohort.best(results)
             if result.failure is None and not result.interrupted:
                 film = film_driver(result, config)
     finally:  # also when there is no film: the training is done and its figures are wanted
@@ -91,8 +94,9 @@ def tell(line: str, out: TextIO) -> None:
     print(line, file=out, flush=True)
 
 
-def run_table(results: "Sequence[RunResult]", spread: bool) -> str:
-    """What each of several runs reached, and with `spread` their mean and standard deviation."""
+def run_table(results: "Sequence[RunResult]") -> str:
+    """What each of several runs reached, and the mean and standard deviation over the seeds of each combination."""
+    from train import cohort
 
     def numbers(result: "RunResult") -> list[float]:
         progress = result.progress
@@ -105,14 +109,15 @@ def run_table(results: "Sequence[RunResult]", spread: bool) -> str:
         return ["-" if math.isnan(value) else form.format(value) for form, value in zip(forms, values, strict=True)]
 
     rows = [[result.folder.path.name, *shown(numbers(result))] for result in results]
-    if spread:
+    for name, places in cohort.groups([result.folder.path.name for result in results]).items():
         columns = [
             [value for value in column if not math.isnan(value)]
-            for column in zip(*(numbers(result) for result in results), strict=True)
+            for column in zip(*(numbers(results[place]) for place in places), strict=True)
         ]
-        rows.append(["mean", *shown([statistics.fmean(values) if values else math.nan for values in columns])])
+        before = f"{name}: " if name else ""
+        means = [statistics.fmean(values) if values else math.nan for values in columns]
         deviations = [statistics.stdev(values) if len(values) > 1 else math.nan for values in columns]
-        rows.append(["standard deviation", *shown(deviations)])
+        rows += [[f"{before}mean", *shown(means)], [f"{before}standard deviation", *shown(deviations)]]
     return table(["", "laps", "first lap, steps", "best lap, s", "mean return"], rows)
 
 

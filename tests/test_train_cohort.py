@@ -13,7 +13,7 @@ from ring_runs import SMALL, read_events, rows, run, sham_exam
 from kart_jax import cli
 from kart_jax.cli.train import run_table
 from kart_jax.errors import InputError
-from train import exam, loop, marks, side_by_side
+from train import cohort, exam, loop, marks, update
 from train.config import TrainConfig
 from train.progress import Progress
 from train.run_folder import RunFolder
@@ -82,7 +82,7 @@ def test_every_seed_that_laps_is_examined_and_the_best_is_filmed(three):
 
 
 def test_the_mean_leaves_out_what_a_seed_does_not_have_yet():
-    told = side_by_side.summarise([{"lap": 40.0, "none": float("nan")}, {"lap": float("nan"), "none": float("nan")}])
+    told = cohort.summarise([{"lap": 40.0, "none": float("nan")}, {"lap": float("nan"), "none": float("nan")}])
     assert told == {"lap": (40.0, 0.0)}
 
 
@@ -98,7 +98,7 @@ def test_the_table_of_seeds_tells_each_their_mean_and_deviation():
         reached(4, laps=14, first_lap_steps=3000, best_lap=41.0, recent_episodes=episodes[1]),
         reached(5, laps=0, recent_episodes=episodes[2]),
     ]
-    head, *body = (re.split(" {2,}", line.strip()) for line in run_table(results, spread=True).splitlines())
+    head, *body = (re.split(" {2,}", line.strip()) for line in run_table(results).splitlines())
     assert head == ["laps", "first lap, steps", "best lap, s", "mean return"]
     assert body == [
         ["seed-3", "10", "1,000", "40.000", "90"],
@@ -108,10 +108,22 @@ def test_the_table_of_seeds_tells_each_their_mean_and_deviation():
         # sqrt((2² + 6² + 8²) / 2) = 7.2; of two values a and b, |a - b| / sqrt(2).
         ["standard deviation", "7", "1,414", "0.707", "78"],
     ]
-    plain = [re.split(" {2,}", line.strip()) for line in run_table(results, spread=False).splitlines()]
-    assert plain == [head, *body[:3]]
-    alone = run_table(results[:1], spread=True).splitlines()
-    assert alone[-1].split() == ["standard", "deviation", *"----"]
+    assert len(run_table(results[:1]).splitlines()) == 2  # no spread of one
+
+
+def test_the_table_of_a_sweep_tells_the_spread_over_the_seeds_of_each_combination():
+    def one(name, laps):
+        return dataclasses.replace(reached(0, laps=laps), folder=RunFolder(Path(name)))
+
+    results = [one("gamma-0.9-seed-0", 2), one("gamma-0.9-seed-1", 4), one("gamma-0.99-seed-0", 7)]
+    body = [re.split(" {2,}", line.strip()) for line in run_table(results).splitlines()[1:]]
+    assert [row[:2] for row in body] == [
+        ["gamma-0.9-seed-0", "2"],
+        ["gamma-0.9-seed-1", "4"],
+        ["gamma-0.99-seed-0", "7"],
+        ["gamma-0.9: mean", "3"],
+        ["gamma-0.9: standard deviation", "1"],
+    ]
 
 
 def test_the_best_seed_is_whole_before_it_scores():
@@ -121,17 +133,17 @@ def test_the_best_seed_is_whole_before_it_scores():
     lost = reached(3, "it diverged", recent_laps=[[9.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]])
     worse = reached(4, "it diverged", recent_laps=[[8.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]])
     for results in ([poor, good, fair, lost], [lost, fair, good, poor]):
-        assert side_by_side.best(results) is good  # laps first, then the return
-    assert side_by_side.best([lost, poor]) is side_by_side.best([poor, lost]) is poor
-    assert side_by_side.best([worse, lost]) is side_by_side.best([lost, worse]) is lost
-    assert side_by_side.best([reached(5), poor]) is poor  # one without an episode yet
+        assert cohort.best(results) is good  # laps first, then the return
+    assert cohort.best([lost, poor]) is cohort.best([poor, lost]) is poor
+    assert cohort.best([worse, lost]) is cohort.best([lost, worse]) is lost
+    assert cohort.best([reached(5), poor]) is poor  # one without an episode yet
 
 
-def test_numbers_side_by_side_are_the_runs_they_would_be_alone(tmp_path):
+def test_numbers_cohort_are_the_runs_they_would_be_alone(tmp_path):
     rates = (1e-3, 3e-3, 9e-3)
     axes = {"learning_rate": rates, "gamma": (0.97,)}
     config = dataclasses.replace(SMALL, learning_rate=None, timesteps=1024, runs_dir=str(tmp_path), save_name="grid")
-    folder, results = side_by_side.train_sweep(config, axes, quiet=True)
+    folder, results = cohort.train_sweep(config, axes, quiet=True)
     names = [f"learning_rate-{rate}" for rate in rates]
     assert sorted(path.name for path in folder.iterdir()) == names
     for rate, name, result in zip(rates, names, results, strict=True):
@@ -152,7 +164,7 @@ def test_numbers_side_by_side_are_the_runs_they_would_be_alone(tmp_path):
 def test_a_sweep_of_numbers_and_seeds_is_every_combination(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "drive_together", lambda runs, *given, **more: runs)
     axes = {"profile": ("conservative", "aggressive"), "kart": ("kz2",)}
-    _, runs = side_by_side.train_sweep(dataclasses.replace(SMALL, seed=3, runs_dir=str(tmp_path)), axes, seeds=2)
+    _, runs = cohort.train_sweep(dataclasses.replace(SMALL, seed=3, runs_dir=str(tmp_path)), axes, seeds=2)
     assert [one.folder.path.name for one in runs] == [
         f"profile-{name}-seed-{seed}" for name in ("conservative", "aggressive") for seed in (3, 4)
     ]
@@ -174,6 +186,7 @@ def test_a_sweep_of_numbers_and_seeds_is_every_combination(tmp_path, monkeypatch
         ("gamma = [0.9, 0.99]", "--gamma 0.5", "gamma is given there and by --gamma; give it in one place"),
         ("seed = [0, 1]", "--seeds 2", "seed is given there and by --seeds; give it in one place"),
         ("gamma = [0.9, 2.0]", "", "--gamma is 2.0; it must be from 0 to 1"),
+        ("gamma = [0.9, 0.99]\nresume_from = 'x'", "", "but --resume-from goes on with one run; leave one of them out"),
     ],
 )
 def test_a_sweep_that_is_no_single_program_is_refused_and_leaves_nothing(tmp_path, capsys, text, flags, sentence):
@@ -185,6 +198,34 @@ def test_a_sweep_that_is_no_single_program_is_refused_and_leaves_nothing(tmp_pat
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").iterdir())
 
 
+def test_the_command_trains_a_sweep_with_seeds_and_tells_all(tmp_path, monkeypatch, capsys):
+    path, told = tmp_path / "numbers.toml", []
+    path.write_text("learning_rate = [1e-3, 3e-3]\ngamma = 0.97\nseed = [4, 5]\n")
+    monkeypatch.setattr("kart_jax.cli.train.film_driver", lambda result, config: {"of": result.folder.path.name})
+    monkeypatch.setattr("kart_jax.cli.train.emit_json", told.append)
+    monkeypatch.setattr(update, "update", chex.assert_max_traces(update.update, n=1))
+    flags = FLAGS.replace("--learning-rate 1e-3", f"--sweep {path}").replace("--seeds 3 --seed 5", "")
+    flags = flags.replace("--timesteps 3072", "--timesteps 1024").replace("--save-name three", "--save-name grid")
+    assert cli.main([*flags.split(), "--runs-dir", str(tmp_path)]) == 0
+    names = [f"learning_rate-{rate}-seed-{seed}" for rate in (0.001, 0.003) for seed in (4, 5)]
+    assert [Path(one["folder"]).name for one in told[0]["runs"]] == names
+    assert told[0]["film"]["of"] in names and all(one["steps"] == 1024 for one in told[0]["runs"])
+    shown = capsys.readouterr().err
+    assert all(f"\n{name}: done: 1,024 steps" in shown for name in names)
+    assert "learning_rate-0.001: mean" in shown and "learning_rate-0.003: standard deviation" in shown
+    for rate in (0.001, 0.003):
+        events = read_events(tmp_path / "grid" / "tensorboard" / f"learning_rate-{rate}")
+        assert events["train/learning_rate/mean"][512] < rate and events["train/entropy/std"][1024] > 0.0
+
+
+@pytest.mark.parametrize("seeds", [0, -5, 1025])
+def test_impossible_numbers_of_seeds_of_a_sweep_are_refused(tmp_path, seeds):
+    config = dataclasses.replace(SMALL, learning_rate=None, runs_dir=str(tmp_path))
+    with pytest.raises(InputError, match=f"--seeds is {seeds}; allowed are 1 to 1024"):
+        cohort.train_sweep(config, {"learning_rate": (1e-3, 2e-3)}, seeds)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_exam_outweighs_what_training_counted(tmp_path):
     def examined(name, rate, laps):
         progress = Progress(recent_laps=[[laps, 50.0]], recent_episodes=[[1.0, 100.0, 1.0]])
@@ -194,7 +235,7 @@ def test_the_exam_outweighs_what_training_counted(tmp_path):
         return loop.RunResult(folder, 1000, progress, False, None)
 
     steady, lucky = examined("steady", 0.9, 1.0), examined("lucky", 0.2, 9.0)
-    assert side_by_side.best([lucky, steady]) is steady
+    assert cohort.best([lucky, steady]) is steady
 
 
 @pytest.mark.parametrize(
@@ -212,5 +253,5 @@ def test_impossible_seeds_are_refused(tmp_path, capsys, flags, sentence):
 
 def test_seeds_beyond_all_numbers_are_refused_and_leave_nothing(tmp_path):
     with pytest.raises(InputError, match="4294967296"):
-        side_by_side.train_seeds(dataclasses.replace(SMALL, seed=2**32 - 1, runs_dir=str(tmp_path)), 2)
+        cohort.train_seeds(dataclasses.replace(SMALL, seed=2**32 - 1, runs_dir=str(tmp_path)), 2)
     assert not list(tmp_path.iterdir())
