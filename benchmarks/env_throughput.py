@@ -3,10 +3,10 @@
     python benchmarks/env_throughput.py --karts 1024
     python benchmarks/env_throughput.py --karts 1024 65536 --frame-stack 1 4 --out benchmarks/results/env.jsonl
 
-Each part is one compiled program of one control step for a batch of karts, split over `--devices` devices: on a CPU
-each core is one, because XLA runs most of this program on one core otherwise. Every step is waited for. A rate counts
-control steps of one kart (40 ms of driving); with the view they are frames. "compiling" is tracing, too; "MB" is what
-the program holds on all devices by the compiler's own account (`machine.memory_of`).
+Each part is one compiled program of one control step for a batch of karts, split over `--devices` devices, or as many
+as divide the karts: on a CPU each core is one, because XLA runs most of this program on one core otherwise. Every step
+is waited for. A rate counts control steps of one kart (40 ms of driving); with the view they are frames. "compiling" is
+tracing, too; "MB" is what the program holds on all devices by the compiler's own account (`machine.memory_of`).
 """
 
 import argparse
@@ -52,16 +52,16 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
     """Time every part at every number of karts."""
     jax.config.update("jax_num_cpu_devices", arguments.devices or machine.cores())
     try:
-        mesh = kart_mesh(arguments.devices)
+        most_devices = kart_mesh(arguments.devices).size
     except InputError as error:
         raise InputError(f"--devices: {error}") from error
     karts = arguments.karts
     if karts is None:
         most = 65_536 if jax.default_backend() != "cpu" else 4096
         karts = [1024] if arguments.quick else [n for n in (1, 16, 256, 1024, 4096, 16_384, 65_536) if n <= most]
-        karts = sorted({-(-n // mesh.size) * mesh.size for n in karts})
     stacks = arguments.frame_stack or ([1] if arguments.quick else [1, 4])
     for count in karts:
+        mesh = kart_mesh(max(n for n in range(1, most_devices + 1) if count % n == 0))
         for part in arguments.parts:
             for frame_stack in stacks if part == "vision" else [0]:
                 row = {"part": part, "frame_stack": frame_stack, "karts": count, "devices": mesh.size}
