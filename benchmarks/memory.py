@@ -94,7 +94,7 @@ def _update(track: str, karts: int | None, frame_stack: int, fields: tuple[str, 
 
     run = learner.start(learner.request(track, karts, frame_stack, fields))
     compiled = chunk.lower(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh).compile()
-    jax.block_until_ready(compiled(run.env, run.state))
+    jax.block_until_ready(compiled(run.env, run.hyper, run.state))
     return run.settings.ppo.vector_envs, compiled
 
 

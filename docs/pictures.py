@@ -65,8 +65,8 @@ def draw_film(run: Path) -> None:
 
 
 def seeds(run: Path) -> list[Path]:
-    """The runs of several seeds in a folder, or the one run that it is."""
-    return sorted(run.glob("seed-*")) or [run]
+    """The runs of several seeds or of a sweep in a folder, or the one run that it is."""
+    return sorted(path.parent for path in run.glob("*/metrics.csv")) or [run]
 
 
 def best(run: Path) -> Path:

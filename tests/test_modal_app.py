@@ -225,7 +225,10 @@ def test_many_runs_start_together_and_what_became_of_each_is_told(work, monkeypa
     out, err = capsys.readouterr()
     assert [flags["seed"] for flags, _ in started] == [0, 1, 2] and len({call for _, call in started}) == 3
     assert [one["asked"] for one in json.loads(out)["runs"]] == ["b-seed-0", "b-seed-1", "b-seed-2"]
-    assert "b-seed-1: RuntimeError: out of memory\n" in err and "b-seed-2: diverged\n" in err
+    assert (
+        "b-seed-1: RuntimeError: out of memory; fetch what it saved with kart modal pull b-seed-1\n" in err
+        and "b-seed-2: diverged\n" in err
+    )
     assert sorted(path.name for path in (work / "runs").iterdir()) == ["b-seed-0", "b-seed-2"]
     assert (shelf.root / "tracks" / "beginner_track.png").is_file()
     (work / "runs" / "b-seed-0").rename(work / "gone")

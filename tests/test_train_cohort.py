@@ -7,6 +7,7 @@ from pathlib import Path
 
 import chex
 import jax
+import numpy as np
 import pytest
 from ring_runs import SMALL, read_events, rows, run, sham_exam
 
@@ -139,26 +140,29 @@ def test_the_best_seed_is_whole_before_it_scores():
     assert cohort.best([reached(5), poor]) is poor  # one without an episode yet
 
 
-def test_numbers_cohort_are_the_runs_they_would_be_alone(tmp_path):
-    rates = (1e-3, 3e-3, 9e-3)
-    axes = {"learning_rate": rates, "gamma": (0.97,)}
+def test_hyperparameters_in_a_cohort_are_the_runs_they_would_be_alone(tmp_path):
+    axes = {"learning_rate": (1e-3, 9e-3), "gamma": (0.9, 0.99)}
     config = dataclasses.replace(SMALL, learning_rate=None, timesteps=1024, runs_dir=str(tmp_path), save_name="grid")
     folder, results = cohort.train_sweep(config, axes, quiet=True)
-    names = [f"learning_rate-{rate}" for rate in rates]
-    assert sorted(path.name for path in folder.iterdir()) == names
-    for rate, name, result in zip(rates, names, results, strict=True):
-        assert result.folder.path == folder / name
-        found = loop.prepare(TrainConfig(resume_from=name, runs_dir=str(folder)))[0]
-        assert (found.settings.ppo.learning_rate, found.settings.ppo.gamma) == (rate, 0.97)
-        one = dataclasses.replace(config, learning_rate=rate, gamma=0.97, save_name=f"alone-{rate}")
-        alone, _, _ = run(one)
-        told = rows(result.folder)
-        assert float(told[0]["train/learning_rate"]) == pytest.approx(rate)
-        for mine, other in zip(told, rows(alone.folder), strict=True):
-            for column in ("train/value_loss", "train/entropy", "train/approx_kl"):
-                assert float(mine[column]) == pytest.approx(float(other[column]), rel=2e-2, abs=2e-3), column
-    last = [float(rows(result.folder)[-1]["train/entropy"]) for result in results]
-    assert len({round(value, 3) for value in last}) == 3
+    pairs = [(rate, gamma) for rate in axes["learning_rate"] for gamma in axes["gamma"]]
+    names = [f"learning_rate-{rate}-gamma-{gamma}" for rate, gamma in pairs]
+    assert [result.folder.path for result in results] == [folder / name for name in names]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names)  # no spread where there are no seeds
+
+    def curve(folder):
+        columns = ("train/value_loss", "train/entropy", "train/learning_rate")
+        return np.array([[float(row[column]) for column in columns] for row in rows(folder)])
+
+    alone = []
+    for rate, gamma in pairs:
+        one = dataclasses.replace(config, learning_rate=rate, gamma=gamma, save_name=f"alone-{rate}-{gamma}")
+        alone.append(curve(run(one)[0].folder))
+    together = [curve(result.folder) for result in results]
+    apart = np.array([[np.abs(mine - other).max() for other in alone] for mine in together])
+    for place, distances in enumerate(apart):
+        assert distances[place] < 0.2 * min(np.delete(distances, place)), apart
+    found = loop.prepare(TrainConfig(resume_from=names[3], runs_dir=str(folder)))[0]
+    assert (found.settings.ppo.learning_rate, found.settings.ppo.gamma) == pairs[3]
 
 
 def test_a_sweep_of_numbers_and_seeds_is_every_combination(tmp_path, monkeypatch):
@@ -182,11 +186,19 @@ def test_a_sweep_of_numbers_and_seeds_is_every_combination(tmp_path, monkeypatch
         ),
         ("timesteps = [1, 2]", "", "timesteps has several values"),
         ("gamma = 0.9", "", "asks for one run; give a list of at least two values to one of seed, profile, learning_r"),
-        ("gamma = [0.9, 0.99]", "--resume-from some", "but --resume-from goes on with one run; leave one of them out"),
+        (
+            "gamma = [0.9, 0.99]",
+            "--resume-from some",
+            ": --resume-from goes on with one run; leave it out, or",
+        ),
         ("gamma = [0.9, 0.99]", "--gamma 0.5", "gamma is given there and by --gamma; give it in one place"),
         ("seed = [0, 1]", "--seeds 2", "seed is given there and by --seeds; give it in one place"),
         ("gamma = [0.9, 2.0]", "", "--gamma is 2.0; it must be from 0 to 1"),
-        ("gamma = [0.9, 0.99]\nresume_from = 'x'", "", "but --resume-from goes on with one run; leave one of them out"),
+        (
+            "gamma = [0.9, 0.99]\nresume_from = 'x'",
+            "",
+            ": --resume-from goes on with one run; leave it out, or",
+        ),
     ],
 )
 def test_a_sweep_that_is_no_single_program_is_refused_and_leaves_nothing(tmp_path, capsys, text, flags, sentence):
@@ -226,6 +238,23 @@ def test_impossible_numbers_of_seeds_of_a_sweep_are_refused(tmp_path, seeds):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("axes", "sentence"),
+    [
+        ({"value_clip": (None, 0.2)}, "value_clip is left out in some runs; those are another program"),
+        ({"lr": (1e-3, 2e-3)}, "lr is no field that can be varied; choose among track_name"),
+        ({"gamma": ()}, r"gamma is \(\); it must be a list of at least one value"),
+        ({"gamma": 0.9}, "gamma is 0.9; it must be a list of at least one value"),
+        ({"save_name": ("x", "y")}, "save_name is no field that can be varied"),
+        ({"gamma": [0.9] * 40, "ent_coef": [0.1] * 40}, "asks for 1600 runs; at most 1024 are allowed"),
+    ],
+)
+def test_values_that_are_no_sweep_are_refused_in_python_too(tmp_path, axes, sentence):
+    with pytest.raises(InputError, match=f"^the sweep: {sentence}"):
+        cohort.train_sweep(dataclasses.replace(SMALL, runs_dir=str(tmp_path)), axes)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_exam_outweighs_what_training_counted(tmp_path):
     def examined(name, rate, laps):
         progress = Progress(recent_laps=[[laps, 50.0]], recent_episodes=[[1.0, 100.0, 1.0]])
@@ -242,7 +271,7 @@ def test_the_exam_outweighs_what_training_counted(tmp_path):
     ("flags", "sentence"),
     [
         ("--seeds 0", "--seeds is 0; allowed are 1 to 1024"),
-        ("--seeds 2 --resume-from some", "--seeds is 2, but --resume-from goes on with one run"),
+        ("--seeds 2 --resume-from some", "--seeds is 2: --resume-from goes on with one run"),
     ],
 )
 def test_impossible_seeds_are_refused(tmp_path, capsys, flags, sentence):

@@ -89,8 +89,11 @@ def test_another_precision_is_another_program(tmp_path, folder, plain):
 def test_other_numbers_and_lengths_of_a_run_need_no_other_program(tmp_path, folder, untraceable, plain):
     assert find(start(tmp_path)) is not None
     untraceable()
-    other = told([start(tmp_path, learning_rate=1e-2, gamma=0.9, clip_ratio=0.3, seed=4, timesteps=4096)], keep=True)
+    changes = {"learning_rate": 1e-2, "gamma": 0.9, "gae_lambda": 0.8, "clip_ratio": 0.3, "ent_coef": 0.1}
+    changes |= {"value_coef": 0.9, "max_grad_norm": 0.1, "target_kl": 0.001, "timesteps": 4096}
+    other = told([start(tmp_path, **changes)], keep=True)
     assert len(list(folder.iterdir())) == 1
+    same(other, told([start(tmp_path, **changes)], keep=False))
     assert any(np.any(plain_numbers(a) != plain_numbers(b)) for a, b in zip(other, plain, strict=True))
 
 

@@ -120,6 +120,17 @@ def test_a_damaged_checkpoint_costs_whoever_loads_the_driver_one_sentence(copied
     assert err.startswith(f"kart: {best}: is damaged") and err.count("\n") == 1
 
 
+def test_a_run_goes_on_with_another_step_size_and_length(copied):
+    folder, runs = copied
+    config = TrainConfig(resume_from=str(folder.path), learning_rate=5e-4, timesteps=4096, runs_dir=str(runs))
+    _, result, notes = run(config)
+    assert notes == [] and result.steps == 4096 and result.folder.path == folder.path
+    rates = [float(row["train/learning_rate"]) for row in rows(folder)]
+    # 24 of 24 updates were done with 1e-3; update 24 of 32 begins at 5e-4 (1 - 0.9 24 / 32).
+    assert rates[23] == pytest.approx(1e-3 * (1 - 0.9 * 23 / 24), rel=1e-5)
+    assert rates[24] == pytest.approx(5e-4 * (1 - 0.9 * 24 / 32), rel=1e-5)
+
+
 def poison(state, stacked, network, losses):
     """A chunk's result with a network or losses that are no numbers."""
     spoilt = jax.tree.map(lambda leaf: leaf * np.nan, state.params) if network else state.params

@@ -37,7 +37,7 @@ def train_seeds(
 ) -> tuple[Path, list[RunResult]]:
     """Train with `seeds` seeds, from that of the request on; see `train_sweep`."""
     if seeds < 2:
-        raise InputError(f"--seeds is {seeds}; allowed are 1 to {MOST}")
+        raise InputError(f"seeds is {seeds}; it must be from 2 to {MOST}; train one with train.train")
     return train_sweep(config, {}, seeds, f"--seeds is {seeds}", quiet, keep)
 
 
@@ -94,9 +94,9 @@ def members(common: TrainConfig, varied: Axes, seeds: int, where: str) -> list[T
     if not 1 <= seeds <= MOST:
         raise InputError(f"--seeds is {seeds}; allowed are 1 to {MOST}")
     if hosts.several():
-        raise InputError(f"{where}, but runs side by side share one host; leave --coordinator out")
+        raise InputError(f"{where}: runs side by side share one host; leave --coordinator out")
     if common.resume_from is not None:
-        raise InputError(f"{where}, but --resume-from goes on with one run; leave one of them out")
+        raise InputError(f"{where}: --resume-from goes on with one run; leave it out, or seeds and sweep")
     if bound := [name for name in varied if name not in FREE]:
         raise InputError(
             f"{where}: {bound[0]} has several values, but runs side by side share one program; allowed to differ are "
@@ -109,7 +109,11 @@ def members(common: TrainConfig, varied: Axes, seeds: int, where: str) -> list[T
         varied = {**varied, "seed": tuple(range(first, first + seeds))}
         common = dataclasses.replace(common, seed=None)
     if not varied:
-        raise InputError(f"{where}: asks for one run; give a list of at least two values to one of {', '.join(FREE)}")
+        raise InputError(
+            f"{where}: asks for one run; give a list of at least two values to one of {', '.join(FREE)}, or --seeds"
+        )
+    if None in varied.get("value_clip", ()):
+        raise InputError(f"{where}: value_clip is left out in some runs; those are another program, train them apart")
     return sweep.expand(dataclasses.replace(common, save_name=None), varied, where, jax.default_backend(), MOST)
 
 

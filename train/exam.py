@@ -45,7 +45,7 @@ def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Res
             return []
         say(f"examining the {count} checkpoints that were kept ...")
         return hold(result.folder, report)
-    except (InputError, jax.errors.JaxRuntimeError) as error:  # a file that is gone, memory that is too small
+    except (InputError, OSError, jax.errors.JaxRuntimeError) as error:  # a file that is gone, too little memory
         say(f"no exam: {error}")
         return []
 

@@ -15,6 +15,7 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -168,7 +169,7 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
             console = Console(file=cast(IO[str], Prefixed(f"{name}: ")))
             identifier = call or modal.current_function_call_id() or uuid.uuid4().hex
             result = attempt(config, identifier, console, (lambda: None) if local else VOLUME.commit)
-            ranked = exam.examine(result, lambda line: console.print(line, soft_wrap=True, highlight=False))
+            ranked = exam.examine(result, partial(console.print, soft_wrap=True, highlight=False, markup=False))
     except InputError as error:  # it would be wrong at every attempt, so this is an answer and no failure
         return {"name": name, "error": str(error)}
     finally:
@@ -238,7 +239,8 @@ def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
         calls.append((run, train_run.spawn(plain, uuid.uuid4().hex)))
     out, figures = sys.stderr if config.json else sys.stdout, []
     for run, call in calls:
-        one = {"asked": run.save_name or run.resume_from, **outcome(call)}
+        name = str(run.save_name or run.resume_from)
+        one = {"asked": name, **outcome(call, name)}
         if "error" not in one:
             print(brought_home(one["name"], Path(config.runs_dir)), file=out, flush=True)
         figures.append(one)
@@ -252,12 +254,12 @@ def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
     return 2 if any("error" in one for one in figures) else 1 if any(one["failure"] for one in figures) else 0
 
 
-def outcome(call: "modal.FunctionCall[dict[str, Any]]") -> dict[str, Any]:
+def outcome(call: "modal.FunctionCall[dict[str, Any]]", name: str) -> dict[str, Any]:
     """The figures of a run, or under `error` why there are none; the other runs are not the worse for it."""
     try:
         return call.get()
     except Exception as error:  # whatever was raised there is raised here
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": f"{type(error).__name__}: {error}; fetch what it saved with kart modal pull {name}"}
 
 
 def brought_home(name: str, runs_dir: Path) -> str:

@@ -29,12 +29,12 @@ from train.config import PPOConfig, UpdateShape
 class Hyperparameters:
     """What a compiled update is told of the algorithm, so that runs which differ in it only share one program.
 
-    Every field () is that of `PPOConfig`, float32 but for `updates`.
+    Fields () are float32 and those of `PPOConfig` unless said otherwise; of a cohort (runs,).
     """
 
     learning_rate: jax.Array  # at the start
     final_learning_rate: jax.Array  # share of it that is left at the end
-    updates: jax.Array  # int32, of the whole run
+    updates: jax.Array  # int32, of the whole run; from `Settings`
     ent_coef: jax.Array
     gamma: jax.Array
     gae_lambda: jax.Array

@@ -6,23 +6,28 @@ the other lists, and anything else holds for all runs:
     learning_rate = [3e-4, 1e-3]
     track_name = ["circuit.png", "spa.png"]    # two runs of one circuit; [["circuit.png", "spa.png"]] is one of both
     kart = "ok"
+
+On Modal each run has a machine of its own, and any field may have several values; `train.cohort` trains them in one
+program and says which may.
 """
 
 import dataclasses
 import itertools
 import json
+import math
 import re
 import tomllib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kart_jax.errors import InputError
 from train.config import TrainConfig
 from train.profiles import resolve
-from train.request import value_of
+from train.request import HINTS, value_of
 
 MOST_RUNS = 100  # each is a GPU that costs money
-Axes = dict[str, tuple[Any, ...]]  # field -> its values, one or several
+Axes = Mapping[str, Sequence[Any]]  # field -> its values, one or several
 
 
 def read(path: str) -> Axes:
@@ -57,8 +62,13 @@ def _values(name: str, value: Any, path: str) -> tuple[Any, ...]:
 def divide(base: TrainConfig, axes: Axes, where: str) -> tuple[TrainConfig, Axes]:
     """Take what holds for all runs of a sweep into the request; what is left has several values.
 
-    InputError, which begins with `where`, when a field is given by both.
+    InputError, which begins with `where`, when a field is unknown, has no value or is given by both.
     """
+    for name, values in axes.items():
+        if name not in HINTS or name == "save_name":
+            raise InputError(f"{where}: {name} is no field that can be varied; choose among {', '.join(HINTS)}")
+        if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+            raise InputError(f"{where}: {name} is {values!r}; it must be a list of at least one value")
     if both := [name for name in axes if getattr(base, name) is not None]:
         flag = f"--{both[0].replace('_', '-')}"
         raise InputError(f"{where}: {both[0]} is given there and by {flag}; give it in one place")
@@ -81,9 +91,9 @@ def expand(base: TrainConfig, axes: Axes, where: str, backend: str = "gpu", most
             do not fit together.
     """
     base, axes = divide(base, axes, where)
+    if (count := math.prod(map(len, axes.values()))) > most:
+        raise InputError(f"{where}: asks for {count} runs; at most {most} are allowed; drop values")
     combinations = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    if len(combinations) > most:
-        raise InputError(f"{where}: asks for {len(combinations)} runs; at most {most} are allowed; drop values")
     runs: dict[str, TrainConfig] = {}
     for fields in combinations:
         first = [] if base.save_name is None else [base.save_name]

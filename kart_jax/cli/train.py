@@ -36,7 +36,9 @@ class CommandConfig(TrainConfig):
     """Seeds to train side by side in one program, from --seed on; each in a folder of its own, seed-N, in the run's."""
     sweep: str | None = None
     """TOML file with flags and lists of values, such as `learning_rate = [3e-4, 1e-3]`: every combination is trained,
-    side by side in one program, with each of the --seeds. Lists may hold seeds, profiles and numbers of PPO."""
+    side by side in one program, with each of the --seeds. Lists may hold seeds, profiles and what needs no other
+    program: learning_rate, ent_coef, gamma, gae_lambda, clip_ratio, value_clip, value_coef, max_grad_norm and
+    target_kl."""
     coordinator: str | None = None
     """host:port of the first of several hosts that train one run, started alike on each of them; `auto` under Slurm,
     Open MPI or Kubernetes. They see one --runs-dir."""
