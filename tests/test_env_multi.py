@@ -75,6 +75,7 @@ def test_every_kart_drives_as_it_would_alone(env):
     assert not np.allclose(obs["telemetry"][-1, 0], obs["telemetry"][-1, 1], atol=0.05)
 
 
+@pytest.mark.slow  # the JaxMARL face is compared with it in `make test`
 def test_karts_of_one_race_follow_each_other_on_one_circuit(env):
     first, _ = drive(env, env.default_params, pedals(1.0, 1.0, 1.0))
     s, length = first.lanes.race.place.s[:, 0], env.core.tracks.length[0]

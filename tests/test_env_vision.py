@@ -50,6 +50,7 @@ def picture(env, state, i):
     return draw(env.scene, state.race.track[i], observe.pose(kart, params.kart), params.appearance, env.view_config)
 
 
+@pytest.mark.slow
 def test_all_frames_are_the_first_after_a_reset(env):
     obs, state = reset(env)
     vision = np.asarray(obs["vision"])

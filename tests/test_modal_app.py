@@ -173,6 +173,7 @@ modal_app.train_run.local(eval(sys.argv[1]), "fc-1")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("on_ring")
 def test_a_killed_container_s_successor_goes_on_from_the_newest_checkpoint(work, monkeypatch, unbroken):
     flags = {**RING, "save_name": "ring", "checkpoint_freq": 1024}

@@ -186,6 +186,7 @@ def test_batch_invariance_and_determinism(many):
         np.testing.assert_allclose(getattr(few, name), getattr(first, name)[5:8], rtol=1e-6, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.slow
 def test_gradient_against_finite_differences():
     """Row 17: 0.5 s of cornering, every parameter, float64, central differences, 1e-3."""
     with jax.enable_x64(True):

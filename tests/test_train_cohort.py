@@ -140,6 +140,7 @@ def test_the_best_seed_is_whole_before_it_scores():
     assert cohort.best([reached(5), poor]) is poor  # one without an episode yet
 
 
+@pytest.mark.slow
 def test_hyperparameters_in_a_cohort_are_the_runs_they_would_be_alone(tmp_path):
     axes = {"learning_rate": (1e-3, 9e-3), "gamma": (0.9, 0.99)}
     config = dataclasses.replace(SMALL, learning_rate=None, timesteps=1024, runs_dir=str(tmp_path), save_name="grid")

@@ -37,6 +37,7 @@ def trained(tmp_path_factory):
     return loop.train(dataclasses.replace(REQUEST, track_name=(track,), runs_dir=str(runs))), runs
 
 
+@pytest.mark.slow
 def test_a_telemetry_policy_learns_to_lap(trained):
     result, _ = trained
     assert result.progress.laps >= 10
@@ -97,6 +98,7 @@ def check_recording(figures):
     assert min(map(min, filter(None, clean))) == pytest.approx(figures.best_lap, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_telemetry_beyond_all_memory_is_refused(trained):
     _, runs = trained
     with pytest.raises(InputError, match=r"10000 drives of 100 laps is \d+\.\d GB; allowed are 2 GB; ask for fewer"):
@@ -104,6 +106,7 @@ def test_telemetry_beyond_all_memory_is_refused(trained):
     assert not (runs / "huge").exists()
 
 
+@pytest.mark.slow
 def test_the_exam_puts_the_checkpoint_first_that_laps_most_often(trained):
     result, _ = trained
     told = []
@@ -118,6 +121,7 @@ def test_the_exam_puts_the_checkpoint_first_that_laps_most_often(trained):
     result.folder.path.joinpath(marks.FILE).unlink()
 
 
+@pytest.mark.slow
 def test_an_exam_counts_whole_checkpoints_only_and_costs_no_run_when_it_fails(trained, monkeypatch):
     result, _ = trained
     steps = {path.name for path in result.folder.checkpoints.iterdir()}

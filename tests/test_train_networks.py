@@ -63,6 +63,7 @@ def test_one_convolution_in_both_forms(size, stride, channels, side):
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_whole_network_agrees_in_both_forms_with_gradients():
     observation = see(3, 3)
     params = build(3)[1]

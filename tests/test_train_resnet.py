@@ -154,7 +154,7 @@ def learn(pretrained, trainable):
     return params, *jax.jit(update)(params)
 
 
-@pytest.mark.parametrize("trainable", [0, 1])
+@pytest.mark.parametrize("trainable", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_frozen_numbers_stay_bit_for_bit_and_take_no_memory_in_the_optimiser(pretrained, trainable):
     before, after, moments, digested = learn(pretrained, trainable)
     assert jax.tree.structure(before) == jax.tree.structure(after)

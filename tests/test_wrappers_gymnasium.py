@@ -125,6 +125,7 @@ def test_vector_environment_resets_in_the_same_step_and_keeps_the_last_observati
     assert infos["final_info"]["episode"]["l"][lane] >= 50
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_drive(vector):
     def drive():
         vector.reset(seed=11)
