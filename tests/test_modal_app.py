@@ -158,7 +158,7 @@ def test_a_preempted_container_saves_and_its_successor_ends_the_run(work, monkey
 
 # A container that vanishes: nothing of the process is left to save or tidy anything.
 VANISHING = """
-import os, signal, sys
+import json, os, signal, sys
 from ring_env import RingEnv
 from train import chunks, loop, modal_app
 loop.make_env = lambda settings: RingEnv()
@@ -169,7 +169,7 @@ def vanish(*given, **more):
         os.kill(os.getpid(), signal.SIGKILL)
     return chunk(*given, **more)
 chunks.chunk = vanish
-modal_app.train_run.local(eval(sys.argv[1]), "fc-1")
+modal_app.train_run.local(json.loads(sys.argv[1]), "fc-1")
 """
 
 
@@ -180,7 +180,7 @@ def test_a_killed_container_s_successor_goes_on_from_the_newest_checkpoint(work,
     paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     surroundings = {"PYTHONPATH": paths, "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
     gone = subprocess.run(
-        [sys.executable, "-c", VANISHING, repr(flags)],
+        [sys.executable, "-c", VANISHING, json.dumps(flags)],
         cwd=work, env={**os.environ, **surroundings}, capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     assert gone.returncode == -signal.SIGKILL, gone.stderr[-2000:]

@@ -102,7 +102,7 @@ def learn(config, rate=1e-2):
         weight=weight,
     )
     hyper = ppo.hyperparameters(config, updates=10)
-    moments = ppo.optimiser(hyper).init(params)
+    moments = ppo.optimiser(config.max_grad_norm).init(params)
     key = jax.random.key(2)
     after, _, found = ppo.learn(graph, params, moments, samples, None, key, jnp.float32(rate), hyper, config.shape)
     return mean, see(graph, after), found

@@ -141,7 +141,7 @@ def learn(pretrained, trainable):
             weight=jnp.ones(4),
         )
         hyper = ppo.hyperparameters(config, updates=1)
-        moments = ppo.optimiser(hyper).init(networks.divide(params)[0])
+        moments = ppo.optimiser(config.max_grad_norm).init(networks.divide(params)[0])
         shot = None
         if "vision" in digested:  # a roll-out of two steps of two karts
             pictures = digested["vision"].reshape(2, 2, *digested["vision"].shape[1:])

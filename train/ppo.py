@@ -128,9 +128,9 @@ def terms(
     )
 
 
-def optimiser(hyper: Hyperparameters) -> optax.GradientTransformation:
+def optimiser(max_grad_norm: jax.Array | float) -> optax.GradientTransformation:
     """Global-norm clipping, then Adam without its step size: that follows the update number, see `learning_rate`."""
-    clip = optax.clip_by_global_norm(hyper.max_grad_norm)  # pyright: ignore[reportArgumentType] - a scalar array will do
+    clip = optax.clip_by_global_norm(max_grad_norm)  # pyright: ignore[reportArgumentType] - a scalar array will do
     return optax.chain(clip, optax.scale_by_adam(eps=1e-5))
 
 
@@ -192,7 +192,7 @@ def learn(
     Each minibatch is gathered on its own, so no shuffled copy of the frames ever exists; beside the network's cost
     the gather reads whole frames, each one contiguous row of 21 kB.
     """
-    transform = optimiser(hyper)
+    transform = optimiser(hyper.max_grad_norm)
     params, frozen = networks.divide(params)
     rows = order(key, shape, axis)
 

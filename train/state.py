@@ -73,12 +73,11 @@ def start(
     network_key, reset_key, run_key = jax.random.split(jax.random.key(settings.seed), 3)
     graph, params = build_network(settings, network_key, weights)
     karts = settings.ppo.vector_envs
-    hyper = ppo.hyperparameters(settings.ppo, settings.updates)
     reset = jax.jit(reset_batch, static_argnames=("count", "mesh"))
     observation, env_state = reset(env, reset_key, env.default_params, count=karts, mesh=mesh)
     state = TrainState(
         params=params,
-        optimiser=ppo.optimiser(hyper).init(networks.divide(params)[0]),
+        optimiser=ppo.optimiser(settings.ppo.max_grad_norm).init(networks.divide(params)[0]),
         scale=return_scale.start(),
         env_state=env_state,
         observation=observation,
