@@ -108,8 +108,6 @@ def kernel(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom_on_less(name, kernel):
-    # Now nearly all of the time is compilation, so LLVM may hurry: what comes out is slower and means the same.
-    kernel.setenv("XLA_FLAGS", "--xla_backend_optimization_level=0")
     notebook = runner.read(f"{name}.ipynb")
     text = "\n".join(cell.source for cell in notebook.cells)
     assert [part for part in SHORTER.get(name, {}) if part not in text] == []

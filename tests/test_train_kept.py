@@ -78,6 +78,7 @@ def test_what_was_traced_before_is_read_and_gives_the_same_numbers(tmp_path, fol
     same(told([start(tmp_path)], keep=True), plain)
 
 
+@pytest.mark.slow
 def test_another_precision_is_another_program(tmp_path, folder, plain):
     same(told([start(tmp_path)], keep=True), plain)
     half = told([start(tmp_path, precision="bfloat16")], keep=True)

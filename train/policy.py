@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -55,6 +56,6 @@ def load_policy(
 
 def read(paths: list[Path], settings: Settings, warn: Callable[[str], None] = warnings.warn) -> Policy:
     """The driver of the first good checkpoint of `paths`; `warn` and errors as in `load_policy`."""
-    graph, params = state.build_network(settings, jax.random.key(settings.seed))
+    graph, params = jax.eval_shape(partial(state.build_network, settings), jax.random.key(0))
     driver = checkpoint.restore_driver(paths, Driver(params, return_scale.start()), warn)
     return Policy(params=driver.params, graph=graph)

@@ -20,7 +20,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
+from flax import nnx, struct
 
 from kart_jax.errors import InputError
 from train import weights as weights_file
@@ -70,7 +70,7 @@ def _layers() -> dict[str, Layer]:
 LAYERS = _layers()
 
 
-@dataclass(frozen=True)
+@struct.dataclass
 class LayerWeights:
     """Numbers of one layer, float32."""
 

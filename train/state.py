@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from kart_jax.env.batch import KARTS, reset_batch
 from kart_jax.env.core import KartEnv
 from train import hosts, networks, ppo, resnet, return_scale
-from train.config import Settings
+from train.config import BackboneName, PrecisionName, Settings
 
 
 @struct.dataclass
@@ -52,15 +52,40 @@ def build_network(
 
     `weights` are those of a pretrained backbone; without them it is all zeros, to be filled from a checkpoint.
     """
-    channels = 0 if settings.telemetry_only else 3 * settings.frame_stack
-    form = networks.convolution_form(jax.default_backend())
-    encoder = partial(networks.VisionEncoder, precision=settings.precision)
-    if settings.backbone == "resnet18":
-        encoder = partial(resnet.ResNet18, trainable=settings.backbone_trainable, weights=weights)
-    ppo_config = settings.ppo
-    return networks.build(
-        key, channels, form, ppo_config.initial_std, ppo_config.initial_throttle, encoder, settings.precision
+    return _draw(
+        key,
+        weights,
+        channels=0 if settings.telemetry_only else 3 * settings.frame_stack,
+        form=networks.convolution_form(jax.default_backend()),
+        backbone=settings.backbone,
+        trainable=settings.backbone_trainable,
+        initial_std=settings.ppo.initial_std,
+        initial_throttle=settings.ppo.initial_throttle,
+        precision=settings.precision,
     )
+
+
+@partial(
+    jax.jit,
+    static_argnames=("channels", "form", "backbone", "trainable", "initial_std", "initial_throttle", "precision"),
+)
+def _draw(
+    key: jax.Array,
+    weights: resnet.Weights | None,
+    *,
+    channels: int,
+    form: networks.ConvolutionForm,
+    backbone: BackboneName,
+    trainable: int,
+    initial_std: float,
+    initial_throttle: float,
+    precision: PrecisionName,
+) -> tuple[nnx.GraphDef[networks.ActorCritic], nnx.State]:
+    """`networks.build` as one program, which JAX's cache on the disk keeps: layer by layer it takes 5 s to compile."""
+    encoder = partial(networks.VisionEncoder, precision=precision)
+    if backbone == "resnet18":
+        encoder = partial(resnet.ResNet18, trainable=trainable, weights=weights)
+    return networks.build(key, channels, form, initial_std, initial_throttle, encoder, precision)
 
 
 def start(

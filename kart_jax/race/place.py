@@ -1,5 +1,7 @@
 """Put karts on a circuit: the state of a race before its first step."""
 
+from functools import partial
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -12,6 +14,7 @@ from kart_jax.track import query
 from kart_jax.track.types import Tracks
 
 
+@jax.jit
 def place(
     tracks: Tracks,
     track: chex.Array,
@@ -46,6 +49,7 @@ def place(
     )
 
 
+@partial(jax.jit, static_argnames="karts")
 def place_on_grid(tracks: Tracks, track: chex.Array, karts: int, params: KartParams) -> RaceState:
     """Start a race with the first `karts` slots of the start grid, standing still just before the line."""
     s, n = tracks.grid_s[track, :karts], tracks.grid_n[track, :karts]
