@@ -3,13 +3,18 @@
 import dataclasses
 import os
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's remarks about the machine
-# Most of a test's time is compilation: less than half as long without LLVM's work for speed and with XLA's older loops.
-# What comes out is slower and means the same.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+# Most of a test's time is compilation: less than half as long without LLVM's work for speed and, before jaxlib 0.11,
+# with XLA's older loops. What comes out is slower and means the same.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0"
+    + " --xla_cpu_use_fusion_emitters=false" * metadata.version("jaxlib").startswith("0.10."),
+)
 
 import jax
 import numpy as np
@@ -19,7 +24,9 @@ import pytest
 CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
 # For what must be compiled as users compile it: products and sums fused, where rounding matters.
-OPTIMISED = {"xla_backend_optimization_level": 2, "xla_cpu_use_fusion_emitters": True}
+OPTIMISED = {"xla_backend_optimization_level": 2}
+if "xla_cpu_use_fusion_emitters" in os.environ["XLA_FLAGS"]:
+    OPTIMISED["xla_cpu_use_fusion_emitters"] = True
 
 jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
 jax.config.update("jax_num_cpu_devices", 8)
