@@ -39,6 +39,8 @@ class CommandConfig(TrainConfig):
     side by side in one program, with each of the --seeds. Lists may hold seeds, profiles and what needs no other
     program: learning_rate, ent_coef, gamma, gae_lambda, clip_ratio, value_clip, value_coef, max_grad_norm and
     target_kl."""
+    train_only: bool = False
+    """Neither examine nor film the driver afterwards; `kart eval` and `kart play` do that at any time."""
     coordinator: str | None = None
     """host:port of the first of several hosts that train one run, started alike on each of them; `auto` under Slurm,
     Open MPI or Kubernetes. They see one --runs-dir."""
@@ -77,7 +79,7 @@ def run(words: Sequence[str]) -> int:
             if one.failure is not None:
                 print(f"kart: {name}{one.failure}", file=sys.stderr)
         # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it afterwards.
-        if not hosts.several():
+        if not command.train_only and not hosts.several():
             for place, (name, one) in enumerate(zip(names, results, strict=True)):
                 standings[place] = exam.standings(exam.examine(one, lambda line, name=name: tell(name + line, out)))
             result = cohort.best(results)
