@@ -186,8 +186,8 @@ def test_json_has_standard_output_to_itself(tmp_path, capsys, monkeypatch):
 def test_training_only_neither_examines_nor_films(on_ring, tmp_path, capsys, monkeypatch):
     for called in ("train.exam.examine", "kart_jax.cli.train.film_driver"):
         monkeypatch.setattr(called, lambda *given: pytest.fail("not asked for"))
-    words = "train --train-only --json --telemetry-only --vector-envs 8 --rollout-steps 16 --timesteps 256"
+    words = "train --train-only --json --telemetry-only --vector-envs 8 --rollout-steps 16 --timesteps 512"
     assert cli.main([*words.split(), "--runs-dir", str(tmp_path), "--minibatch-size", "64"]) == 0
     figures = json.loads(capsys.readouterr().out)
-    assert figures["steps"] == 256 and figures["film"] is None and figures["exam"] == []
-    assert (tmp_path / "circuit-1" / "checkpoints" / "256").is_dir()
+    assert figures["steps"] == 512 and figures["film"] is None and figures["exam"] == []
+    assert (tmp_path / "circuit-1" / "checkpoints" / "512").is_dir()
