@@ -9,7 +9,7 @@ device; "times" is how much faster than the way in use a way is. docs/performanc
 
 import argparse
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -17,9 +17,25 @@ import learner
 import machine
 import report
 import timing
+import update_ways
 import ways
 from report import Row
 
+from train.config import TrainConfig
+
+CHOICES: dict[str, Callable[[TrainConfig], Iterator[ways.Way]]] = {
+    "storage": ways.storage,
+    "minibatches": ways.minibatches,
+    "rendering": ways.rendering,
+    "convolution": ways.convolution,
+    "scale": ways.scale,
+    "precision": update_ways.precision,
+    "minibatch-size": update_ways.minibatch_size,
+    "donation": update_ways.donation,
+    "random-numbers": update_ways.random_numbers,
+    "flags": update_ways.update_flags,
+    "view-flags": update_ways.view_flags,
+}
 QUICK = ("storage", "minibatches", "rendering")  # compiled soon
 COLUMNS = (
     report.number("frames", "frame_stack"),
@@ -37,7 +53,7 @@ def flags() -> report.Flags:
     parser = report.flags(__doc__)
     report.add_timing(parser)
     learner.add_flags(parser)
-    names = list(ways.CHOICES)
+    names = list(CHOICES)
     parser.add_argument(
         "--choices", nargs="+", choices=names, help=f"default: all of them; with --quick {', '.join(QUICK)}"
     )
@@ -50,9 +66,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
         arguments.set = ["rollout_steps=16", "minibatch_size=64"] if jax.default_backend() == "cpu" else []
     for config in learner.requests(arguments):
         alone = dataclasses.replace(config, devices=1)
-        for choice in arguments.choices or (QUICK if arguments.quick else ways.CHOICES):
+        for choice in arguments.choices or (QUICK if arguments.quick else CHOICES):
             about = {**learner.describe(learner.settle(alone)), "choice": choice}
-            yield from (about | row for row in rows(list(ways.CHOICES[choice](alone)), arguments))
+            yield from (about | row for row in rows(list(CHOICES[choice](alone)), arguments))
 
 
 def rows(found: list[ways.Way], arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The choices in the hot loop of training: for each the way in use, and the ways that it was chosen over.
+"""The choices inside an update of training: for each the way in use, and the ways that it was chosen over.
 
 What is in use is called where it stands alone; what is not is written here. Every way of a choice does the same work.
 """
@@ -11,16 +11,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import learner
-import machine
-import update_parts
 from flax import nnx
-from learner import Learner
 
 from kart_jax.env import observe
 from kart_jax.render.view import render_packed
 from train import film, networks
 from train.config import TrainConfig
-from train.update import chunk
 
 PIXELS = (84, 84)
 RGB = film.RGB
@@ -282,60 +278,3 @@ def _descents(layers: tuple[tuple[int, int, int], ...], size: Sizes, rate: float
         return jax.lax.scan(step, kernels, jnp.arange(PASSES))[0]
 
     return lambda convolve: descend(convolve, kernels, frames)
-
-
-# Choices among the flags of `kart train`, and what a compiled update is given.
-
-
-def precision(config: TrainConfig) -> Iterator[Way]:
-    """The network's forward and backward passes of an update."""
-    used = config.precision or "float32"
-    for name in (used, *({"float32", "bfloat16"} - {used})):
-        run = learner.start(dataclasses.replace(config, precision=name))
-        ppo = run.settings.ppo
-        yield Way(f"network in {name}", update_parts.backward(run), ppo.epochs * ppo.minibatches * ppo.minibatch_size)
-
-
-def minibatch_size(config: TrainConfig) -> Iterator[Way]:
-    """The network's forward and backward passes of an epoch."""
-    used = sizes(config)
-    for size in (used.minibatch, used.minibatch // 4, used.minibatch * 4):
-        if size and used.samples % size == 0:
-            run = learner.start(dataclasses.replace(config, minibatch_size=size, epochs=1))
-            yield Way(f"minibatches of {size}", update_parts.backward(run), used.samples)
-
-
-def donation(config: TrainConfig) -> Iterator[Way]:
-    """A compiled chunk of updates, whose memory is the compiler's own account."""
-    for name, given in (("state given away", (4,)), ("state kept", ())):
-        run = learner.start(config)
-        program = jax.jit(chunk.__wrapped__, static_argnums=(0, 2, 5), donate_argnums=given)
-        compiled = program.lower(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh).compile()
-        yield Way(name, partial(_go_on, run, compiled), run.steps, machine.memory_of(compiled))
-
-
-def _go_on(run: Learner, compiled: jax.stages.Compiled) -> Any:
-    """One chunk further."""
-    run.state, told = compiled(run.env, run.hyper, run.state)
-    return run.state, told
-
-
-def random_numbers(config: TrainConfig) -> Iterator[Way]:
-    """Updates from telemetry alone, where drawing numbers has its largest share."""
-    for generator in ("threefry2x32", "rbg", "unsafe_rbg"):
-        with jax.default_prng_impl(generator):
-            run = learner.start(dataclasses.replace(config, telemetry_only=True, frame_stack=None))
-        yield Way(generator, update_parts.update(run), run.steps)
-
-
-CHOICES: dict[str, Callable[[TrainConfig], Iterator[Way]]] = {
-    "storage": storage,
-    "minibatches": minibatches,
-    "rendering": rendering,
-    "convolution": convolution,
-    "scale": scale,
-    "precision": precision,
-    "minibatch-size": minibatch_size,
-    "donation": donation,
-    "random-numbers": random_numbers,
-}

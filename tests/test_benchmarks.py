@@ -17,6 +17,7 @@ from kart_jax.cli import bench
 from kart_jax.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # a script's own folder, as when it is run
+import hot_loop
 import learner
 import machine
 import ppo_throughput
@@ -173,7 +174,7 @@ def test_one_small_picture_has_a_rate(capsys):
 @pytest.mark.parametrize("choice", ["storage", "minibatches"])
 def test_the_ways_of_a_choice_read_the_same_pictures(choice):
     config = learner.request("circuit", 4, 2, ["rollout_steps=4", "minibatch_size=8", "devices=1"])
-    used, *others = (float(np.sum(way.call())) for way in ways.CHOICES[choice](config))
+    used, *others = (float(np.sum(way.call())) for way in hot_loop.CHOICES[choice](config))
     assert used > 0 and others == pytest.approx([used] * len(others), rel=1e-5)
 
 
@@ -242,12 +243,16 @@ def test_memory_compile_time_and_scaling_measure_in_processes_of_their_own():
 
 @pytest.mark.slow
 def test_each_way_of_a_choice_has_a_rate_and_the_first_is_the_measure():
-    words = ("--choices", "storage", "minibatches", "donation", "--karts", "8", "--seconds", "0", "--json")
+    choices = ("storage", "minibatches", "donation", "view-flags")
+    words = ("--choices", *choices, "--karts", "8", "--seconds", "0", "--json")
     rows = script("hot_loop", *words, "--set", "rollout_steps=8", "minibatch_size=32", "epochs=1")["rows"]
     found = {}
     for row in rows:
         found.setdefault(row["choice"], []).append(row)
-    assert {choice: len(of) for choice, of in found.items()} == {"storage": 2, "minibatches": 4, "donation": 2}
+    flags = [way["way"] for way in found["view-flags"]]
+    assert flags[0] == "as it is" and {"vectors of 256 bits", "LLVM's level 1"} < set(flags)
+    counts = {"storage": 2, "minibatches": 4, "donation": 2, "view-flags": len(flags)}
+    assert {choice: len(of) for choice, of in found.items()} == counts
     for several in found.values():
         assert several[0]["times"] == 1.0 and all(way["samples_per_second"]["low"] > 0 for way in several)
         medians = [way["samples_per_second"]["median"] for way in several]
