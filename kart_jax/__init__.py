@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kart_jax.env.make import make
     from kart_jax.env.params import EnvParams
     from kart_jax.env.types import Cause, EnvState, StepInfo
+    from kart_jax.heap import keep_memory
     from kart_jax.media.film import save as save_film
     from kart_jax.media.plots import draw_circuit, lap_figure
     from kart_jax.physics.params import CLASSES, KartParams, preset
@@ -49,6 +50,7 @@ _HOMES = {
     "reset_batch": "env.batch",
     "step_batch": "env.batch",
     "compiler_options": "stage",
+    "keep_memory": "heap",
     # One kart by itself
     "CLASSES": "physics.params",
     "KartParams": "physics.params",
@@ -94,6 +96,7 @@ __all__ = [
     "draw_circuit",
     "drive_plane",
     "kart_mesh",
+    "keep_memory",
     "lap_figure",
     "make",
     "preset",

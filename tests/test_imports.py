@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 # Rooms by storey: a room may import itself and what stands on a lower storey, and nothing beside it.
 STOREYS: tuple[frozenset[str], ...] = (
-    frozenset({"kart_jax.errors", "kart_jax.bounds", "kart_jax.stage"}),
+    frozenset({"kart_jax.errors", "kart_jax.bounds", "kart_jax.stage", "kart_jax.heap"}),
     frozenset({"kart_jax.geometry", "kart_jax.files"}),
     frozenset({"kart_jax.physics", "kart_jax.track"}),
     frozenset({"kart_jax.render", "kart_jax.race", "kart_jax.drivers"}),
