@@ -22,6 +22,7 @@ from report import Row
 
 from kart_jax.env.batch import kart_mesh
 from kart_jax.errors import InputError
+from kart_jax.heap import keep_memory
 
 PHYSICS_TARGET = 250_000  # control steps/s on two cores
 COLUMNS = (
@@ -45,11 +46,14 @@ def flags() -> report.Flags:
     parser.add_argument("--parts", nargs="+", choices=world.PARTS, default=list(world.PARTS), help="default: all")
     parser.add_argument("--frame-stack", type=whole, nargs="+", help="pictures per observation (default 1 4)")
     parser.add_argument("--devices", type=whole, help="to split the karts over (default all; of a CPU its cores)")
+    parser.add_argument("--keep-memory", action="store_true", help="after `kart_jax.keep_memory()`")
     return parser
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[Row]:
     """Time every part at every number of karts."""
+    if arguments.keep_memory and not keep_memory():
+        raise InputError("--keep-memory needs Linux with glibc; leave it out")
     jax.config.update("jax_num_cpu_devices", arguments.devices or machine.cores())
     try:
         most_devices = kart_mesh(arguments.devices).size

@@ -7,7 +7,6 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from kart_jax.errors import InputError
-from kart_jax.heap import keep_memory
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
     Raises:
         InputError: the function raised it, or the system ended the process.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), keep_memory) as pool:
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         try:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:

@@ -20,7 +20,6 @@ import machine
 from timing import Spread
 
 from kart_jax.errors import InputError
-from kart_jax.heap import keep_memory
 
 Row = dict[str, Any]
 LEAST_REPEATS = 5
@@ -142,7 +141,6 @@ class Benchmark:
 def run(benchmark: Benchmark, parser: Flags, words: Sequence[str] | None = None) -> None:
     """Do what the command line asks for; bad input is told in one sentence, with exit code 2."""
     arguments = parser.parse_args(words)
-    keep_memory()
     try:
         _check(arguments)
         rows = []

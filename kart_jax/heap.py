@@ -14,12 +14,11 @@ KEEPING = {
 def keep_memory() -> bool:
     """Let this process keep the memory of results that are dropped for those that come: call it before JAX starts.
 
-    On a CPU every call of a program puts its results into memory that is asked for anew. A batch of observations is
-    tens or hundreds of megabytes, and glibc returns blocks of that size to the system at once; the system must clear
-    each page before it hands it out again. With that memory kept, a step of thousands of karts with the view takes half
-    the time (docs/performance.md). The process then stays as large as it has been.
-
-    The `kart` command and the benchmarks do this; a program of your own may.
+    On a CPU every call of a program puts its results into memory that is asked for anew. Observations of thousands of
+    karts are tens or hundreds of megabytes, and glibc returns blocks of that size to the system, which clears each page
+    before it hands it out again. With that memory kept such a step is half as fast again or more; with a few hundred
+    karts it is slower, because threads then wait for one another at the one heap (docs/performance.md). The process
+    stays as large as it has been.
 
     Returns:
         Whether it is done; elsewhere than on Linux with glibc nothing is.

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from kart_jax import cli, heap
+from kart_jax import heap
 
 # Page faults of ten arrays of 64 MB, one after another; the first one comes before.
 ARRAYS = """
@@ -37,9 +37,3 @@ def test_elsewhere_nothing_is_done(monkeypatch):
     monkeypatch.setattr(heap.sys, "platform", "darwin")
     monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: pytest.fail("no library is asked"))
     assert heap.keep_memory() is False
-
-
-def test_the_command_keeps_its_memory(monkeypatch, capsys):
-    called = []
-    monkeypatch.setattr(cli, "keep_memory", lambda: called.append(True))
-    assert cli.main(["--help"]) == 0 and called == [True]

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kart_jax.errors import InputError
-from kart_jax.heap import keep_memory
 
 # Every command: its words, the function that runs it as module:function, and one line of help.
 COMMANDS: tuple[tuple[str, str, str], ...] = (
@@ -56,7 +55,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    keep_memory()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter of a title shows its code
         sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
