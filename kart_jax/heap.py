@@ -16,9 +16,9 @@ def keep_memory() -> bool:
 
     On a CPU every call of a program puts its results into memory that is asked for anew. Observations of thousands of
     karts are tens or hundreds of megabytes, and glibc returns blocks of that size to the system, which clears each page
-    before it hands it out again. With that memory kept such a step is half as fast again. With a few hundred karts it is
-    much slower, because threads then wait for one another at the one heap (docs/performance.md). The process stays as
-    large as it has been.
+    before it hands it out again. With that memory kept such a step is half as fast again. With a few hundred karts it
+    is much slower, because threads then wait for one another at the one heap (docs/performance.md). The process stays
+    as large as it has been.
 
     Returns:
         Whether it is done; elsewhere than on Linux with glibc nothing is.
