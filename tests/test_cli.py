@@ -131,6 +131,10 @@ def test_flags_keep_their_names(words, flags, capsys):
             "kart: --kart is f1; allowed are junior_max, kz2, mini_max, ok, okj, rental_gx270, senior_max;",
         ),
         (
+            "drive --kart spaceship",  # its complaint breaks before the last full stop
+            "kart: --kart is spaceship; allowed are junior_max, kz2, mini_max, ok, okj, rental_gx270, senior_max;",
+        ),
+        (
             "train --kart f1",
             "kart: --kart is f1; allowed are junior_max, kz2, mini_max, ok, okj, rental_gx270, senior_max;",
         ),
@@ -154,6 +158,8 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("drive --search-laps 100", "--search-laps is for --driver fastest; leave it out or choose that driver"),
         ("play nothing", "nothing: is no training run"),
         ("train --save-name a/b", "--save-name is 'a/b'"),
+        ("train --devices 0", "--devices is 0; it must be from 1 to 1000000000"),
+        ("train --frame-stack 1000000", "--frame-stack is 1000000; it must be from 1 to 64"),
         (f"eval {'a' * 300}", "File name too long; give another path"),
         (f"track check {'a' * 300}", "1 to 255 bytes in each part"),
         (f"train --seed {'9' * 5000}", "99999999999999999999... has 5000 characters; allowed are 4096 in one word"),

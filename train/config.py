@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Literal
 
+from kart_jax.env.config import MOST as MOST_OF_ENV
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
 from kart_jax.physics.classes import KartClass
@@ -95,6 +96,7 @@ class TrainConfig:
         """Refuse what no run can use; the rest is checked by `Settings`."""
         if self.track_name is not None and not self.track_name:
             raise InputError("--track-name is empty; give at least one circuit, for example circuit.png")
+        _require("devices", self.devices, self.devices is None or 1 <= self.devices <= MOST, f"from 1 to {MOST}")
         name = self.save_name
         if name is not None and (not name or "/" in name or "\\" in name or name.startswith(".")):
             raise InputError(f"--save-name is {name!r}; allowed is a plain folder name without slashes; choose another")
@@ -229,8 +231,10 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse impossible values."""
         _require("track_name", "empty", len(self.tracks) > 0, "at least one circuit")
-        for field in ("timesteps", "checkpoint_freq", "frame_stack"):
+        for field in ("timesteps", "checkpoint_freq"):
             _require(field, getattr(self, field), getattr(self, field) >= 1, "at least 1")
+        most = MOST_OF_ENV["frame_stack"]
+        _require("frame_stack", self.frame_stack, 1 <= self.frame_stack <= most, f"from 1 to {most}")
         longest = MOST * self.ppo.steps_per_update
         _require("timesteps", self.timesteps, self.updates <= MOST, f"at most {longest}, {MOST} updates")
         _require("seed", self.seed, 0 <= self.seed < 2**32, "from 0 to 4294967295")

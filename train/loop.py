@@ -163,7 +163,7 @@ def choose_mesh(config: TrainConfig, settings: Settings) -> Mesh:
             f"{jax.device_count()} devices; several hosts use all their devices, so begin a new run on them"
         )
     if config.devices is not None:
-        if config.devices < 1 or shards % config.devices:
+        if shards % config.devices:
             raise InputError(f"--devices is {config.devices}; it must divide the {shards} groups of karts of the run")
         return kart_mesh(config.devices)
     there = jax.device_count()

@@ -80,7 +80,7 @@ def sentence(complaint: str) -> str:
         elif line:
             blocks[-1].append(line)
     texts = [" ".join(block) for block in blocks[0 if framed else 1 :]]
-    text = re.sub(r"\s+", " ", texts[0]).rstrip(".:") if texts else ""
+    text = re.sub(r"\s+", " ", texts[0]).rstrip(" .:") if texts else ""
     if not text:
         return "the flags cannot be read"
     meant = next((re.search(r"--[\w-]+", block) for block in texts[1:] if block.startswith("Perhaps you meant")), None)

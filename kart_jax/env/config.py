@@ -4,6 +4,9 @@ import dataclasses
 
 from kart_jax.errors import InputError
 
+# The most that each count may be; what is compiled grows with it, and beyond lies nothing that anyone would want.
+MOST = {"height": 4320, "width": 7680, "frame_stack": 64, "karts": 10_000, "control_rate": 1000, "substeps": 1000}
+
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
@@ -29,10 +32,10 @@ class EnvConfig:
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        for name in ("height", "width", "frame_stack", "karts", "control_rate", "substeps"):
+        for name, most in MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise InputError(f"EnvConfig.{name} is {value!r}; it must be a whole number from 1 on")
+            if not isinstance(value, int) or not 1 <= value <= most:
+                raise InputError(f"EnvConfig.{name} is {value!r}; it must be a whole number from 1 to {most}")
 
     @property
     def control_dt(self) -> float:
