@@ -39,6 +39,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def check_place(path: str | Path) -> None:
+    """Refuse early, and without a trace, a path that nothing could be written to when the work for it is done.
+
+    Raises:
+        InputError: it is a folder, lies in what is none, or in one that may not be written to.
+    """
+    path = Path(path)
+    try:
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        wrong = path.is_dir() and "it is a folder"
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
+    wrong = wrong or (not there.is_dir() and f"{there} is no folder")
+    wrong = wrong or (not os.access(there, os.W_OK) and f"{there} may not be written to")
+    if wrong:
+        raise InputError(f"{path}: cannot be written ({wrong}); give a path in a folder of yours")
+
+
 @contextlib.contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
     """Wait until no other process holds this folder, and hold it until the block ends.

@@ -17,8 +17,9 @@ import pytest
 import tyro
 from conftest import oval_csv
 
-from kart_jax import cli
+from kart_jax import cli, files
 from kart_jax.cli import flags, output
+from kart_jax.errors import InputError
 from kart_jax.telemetry import export
 from kart_jax.track import layouts
 
@@ -160,6 +161,11 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("train --save-name a/b", "--save-name is 'a/b'"),
         ("train --devices 0", "--devices is 0; it must be from 1 to 1000000000"),
         ("train --frame-stack 1000000", "--frame-stack is 1000000; it must be from 1 to 64"),
+        ("drive --plot /dev/null/x.png", "/dev/null/x.png: cannot be written (/dev/null is no folder); give a path in"),
+        ("drive --telemetry /dev/null/x/y.csv", "/dev/null/x/y.csv: cannot be written (/dev/null is no folder)"),
+        ("play nothing --gif /dev/null/x.gif", "/dev/null/x.gif: cannot be written (/dev/null is no folder)"),
+        ("eval nothing --telemetry /dev/null", "cannot be written (/dev/null is no folder); give a path in a folder"),
+        (f"drive --telemetry {'a' * 300}.csv", "cannot be written (File name too long); give another path"),
         (f"eval {'a' * 300}", "File name too long; give another path"),
         (f"track check {'a' * 300}", "1 to 255 bytes in each part"),
         (f"train --seed {'9' * 5000}", "99999999999999999999... has 5000 characters; allowed are 4096 in one word"),
@@ -173,6 +179,18 @@ def test_a_mistake_gets_one_sentence_and_code_2(words, sentence, capsys, tmp_pat
     assert err.startswith("kart: ") and err.count("\n") == 1 and sentence in err
     left = [p.name for p in tmp_path.iterdir() if p.name not in ("cache", "jax")]
     assert left == []
+
+
+def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(tmp_path, monkeypatch):
+    folder = tmp_path / "folder.csv"
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"folder.csv: cannot be written \(it is a folder\)"):
+        files.check_place(folder)
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    with pytest.raises(InputError, match="may not be written to"):
+        files.check_place(tmp_path / "deep" / "x.csv")
+    files.check_place(folder / "deep" / "x.csv")
+    assert [path.name for path in tmp_path.rglob("*")] == ["folder.csv"]
 
 
 def test_a_complaint_reads_the_same_with_and_without_utf8():

@@ -25,6 +25,7 @@ from kart_jax.env.make import Source, make
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
 from kart_jax.errors import InputError
+from kart_jax.files import check_place
 from kart_jax.telemetry import export, record
 from kart_jax.telemetry.channels import NAMES
 from train import fastest, run_folder, run_tracks
@@ -200,8 +201,10 @@ def evaluate(
 
     Returns:
         For each circuit the result of the learned and of the scripted driver, with `search_laps` also of the fastest
-        plan found. InputError for a bad run or track.
+        plan found. InputError for a bad run or track, or a folder that cannot be written to.
     """
+    if telemetry:
+        check_place(telemetry / "drives.npz")
     policy, settings = load_policy(run, runs_dir)
     own = run_tracks.own(run_folder.find(run, Path(runs_dir)), settings.tracks)
     results: list[Result] = []

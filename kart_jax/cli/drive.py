@@ -9,6 +9,7 @@ from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, table
 from kart_jax.cli.search import laps_wanted, tell
 from kart_jax.errors import InputError
+from kart_jax.files import check_place
 from kart_jax.physics.classes import KartClass
 
 if TYPE_CHECKING:
@@ -72,15 +73,18 @@ def check_height(height: int) -> None:
 
 
 def check_outputs(telemetry: str | None, plot: str | None, video: str | None) -> None:
-    """Refuse wrong endings before anything is computed."""
+    """Refuse wrong endings, and places that cannot be written to, before anything is computed."""
     allowed = {
         "--telemetry": (telemetry, (".csv", ".npz")),
         "--plot": (plot, (".png", ".pdf", ".svg")),
         "--video": (video, (".mp4", ".gif")),
     }
     for flag, (path, endings) in allowed.items():
-        if path is not None and not path.lower().endswith(endings):
+        if path is None:
+            continue
+        if not path.lower().endswith(endings):
             raise InputError(f"{flag} is {path}; the file must end in {' or '.join(endings)}")
+        check_place(path)
 
 
 def fastest_laps(tracks: "Tracks", config: DriveConfig, search_laps: int) -> "Log":

@@ -11,6 +11,7 @@ from kart_jax.cli.drive import MOST_LAPS, check_height, check_outputs, lap_table
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json
 from kart_jax.errors import InputError
+from kart_jax.files import check_place
 
 if TYPE_CHECKING:
     from kart_jax.telemetry.log import Log
@@ -57,8 +58,10 @@ class PlayConfig:
             raise InputError(f"--laps is {self.laps}; allowed are 1 to {MOST_LAPS}")
         check_height(self.video_height)
         check_outputs(self.telemetry, None, self.video)
-        if self.gif is not None and not self.gif.lower().endswith(".gif"):
-            raise InputError(f"--gif is {self.gif}; the file must end in .gif")
+        if self.gif is not None:
+            if not self.gif.lower().endswith(".gif"):
+                raise InputError(f"--gif is {self.gif}; the file must end in .gif")
+            check_place(self.gif)
 
 
 def run(words: Sequence[str]) -> None:
