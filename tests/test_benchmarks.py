@@ -17,6 +17,7 @@ from kart_jax.cli import bench
 from kart_jax.errors import InputError
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))  # a script's own folder, as when it is run
+import env_throughput
 import hot_loop
 import learner
 import machine
@@ -208,6 +209,14 @@ def script(name, *words):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
+
+
+def test_on_a_cpu_karts_that_would_fill_the_memory_are_left_out(monkeypatch):
+    monkeypatch.setattr(machine, "memory_gb", lambda: 8.0)
+    monkeypatch.setattr(env_throughput, "figures", lambda arguments, part, karts, *_: {"bytes": 1_000_000 * karts})
+    arguments = env_throughput.flags().parse_args(["--karts", "4000", "8000", "1000", "--parts", "physics"])
+    rows = list(env_throughput.sweep(arguments, 1))
+    assert [row.get("note") for row in rows] == [None, "left out: some 8 GB of 8 GB", None]
 
 
 TINY = ("--set", "telemetry_only=true", "rollout_steps=8", "minibatch_size=32", "epochs=1")
