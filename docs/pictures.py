@@ -1,7 +1,7 @@
 """Make the pictures of the README from a finished run, or from its seeds: `python docs/pictures.py runs/circuit-1`.
 
 Views of a shipped track, the preview of a track, the learning curve, and the end of the lap that the film of the run,
-or of its best seed, ends with.
+or of its best seed, ends with. They take the place of those in docs/images.
 """
 
 import argparse
@@ -116,10 +116,10 @@ def main() -> None:
     if given.curve is not None:
         draw_learning_curve(run, given.curve)
         return
+    draw_film(best(run))  # first, because a run without a clean lap has none
+    draw_learning_curve(run, "learning_curve.png")
     draw_views()
     preview.write(load.circuit(TRACK), IMAGES / "preview.png")
-    draw_learning_curve(run, "learning_curve.png")
-    draw_film(best(run))
 
 
 if __name__ == "__main__":

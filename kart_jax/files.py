@@ -57,15 +57,21 @@ def check_place(path: str | Path) -> None:
         raise InputError(f"{path}: cannot be written ({wrong}); give a path in a folder of yours")
 
 
+def check_apart(path: str | Path, source: str | Path) -> None:
+    """Refuse to write to the very file that is read; InputError says so."""
+    if os.path.exists(path) and os.path.samefile(path, source):
+        raise InputError(f"{path}: is read here and would be overwritten; give another path to write to")
+
+
 @contextlib.contextmanager
-def locked(folder: str | Path) -> Iterator[None]:
-    """Wait until no other process holds this folder, and hold it until the block ends.
+def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
+    """Hold this folder until the block ends, once no other process does; without `wait` one that does is an error.
 
     The folder itself is locked, so nothing is left behind, also after a kill. Where the system has no such locks
     (Windows, some network disks) the block runs without one.
 
     Raises:
-        InputError: the folder cannot be opened.
+        InputError: the folder cannot be opened, or another process holds it.
     """
     try:
         import fcntl
@@ -77,8 +83,12 @@ def locked(folder: str | Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be opened ({error.strerror}); give a folder of yours") from error
     try:
-        with contextlib.suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError as error:
+            raise InputError(f"{folder}: another process is at work in it; wait until it ends, or stop it") from error
+        except OSError:
+            pass  # no locks here
         yield
     finally:
         os.close(handle)

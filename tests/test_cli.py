@@ -159,7 +159,7 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("drive --search-laps 100", "--search-laps is for --driver fastest; leave it out or choose that driver"),
         ("play nothing", "nothing: is no training run"),
         ("train --save-name a/b", "--save-name is 'a/b'"),
-        ("train --devices 0", "--devices is 0; it must be from 1 to 1000000000"),
+        ("train --devices 0", "--devices is 0; it must be from 1 to 1024"),
         ("train --frame-stack 1000000", "--frame-stack is 1000000; it must be from 1 to 64"),
         ("drive --plot /dev/null/x.png", "/dev/null/x.png: cannot be written (/dev/null is no folder); give a path in"),
         ("drive --telemetry /dev/null/x/y.csv", "/dev/null/x/y.csv: cannot be written (/dev/null is no folder)"),

@@ -96,11 +96,29 @@ def pursue(env, state, speed):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("karts", 0), ("frame_stack", -1), ("frame_stack", 65), ("height", 84.5), ("width", 10**6), ("substeps", "8")],
+    [
+        ("karts", True),
+        ("karts", 0),
+        ("frame_stack", -1),
+        ("frame_stack", 65),
+        ("height", 84.5),
+        ("width", 10**6),
+        ("substeps", "8"),
+    ],
 )
 def test_an_impossible_configuration_is_refused(field, value):
     with pytest.raises(InputError, match=f"EnvConfig.{field} is {value!r}; it must be a whole number from 1 to "):
         kart_jax.EnvConfig(**{field: value})
+    with pytest.raises(InputError, match=r"EnvConfig\.vision is .no.; it must be True or False"):
+        kart_jax.EnvConfig(vision="no")
+
+
+def test_a_class_that_is_none_and_a_flat_batch_of_actions_are_refused(env, params, reset):
+    with pytest.raises(InputError, match="kart: class is 5"):
+        kart_jax.make("circuit", kart=5)
+    _, state = reset(env, jax.random.key(0), params, count=COUNT)
+    with pytest.raises(InputError, match=r"action has the shape \(\) for one race; give \(2,\)"):
+        kart_jax.step_batch(env, jax.random.key(1), state, jnp.zeros(COUNT), params)
 
 
 def test_shapes_types_and_bounds(env, params, reset, step):

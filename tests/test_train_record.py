@@ -56,9 +56,6 @@ def test_a_driver_that_goes_nowhere_is_refused(monkeypatch, circle_log):
 
 def test_the_film_is_announced_with_what_it_holds():
     assert shown({"clean_lap": 52.3451, "start": "grid"}) == "a clean lap of 52.345, from the grid"
-    assert (
-        shown({"clean_lap": np.float64(62.5), "start": "rolling"})
-        == "a clean lap of 1:02.500, from somewhere on the circuit"
-    )
+    assert shown({"clean_lap": np.float64(62.5), "start": "rolling"}) == "a clean lap of 1:02.500, from a rolling start"
     said = shown({"clean_lap": None, "start": "rolling"})
-    assert said == f"no clean lap in {record.TRIES} drives; this is the longest one, from somewhere on the circuit"
+    assert said == f"no clean lap in {record.TRIES} drives; this is the longest one, from a rolling start"

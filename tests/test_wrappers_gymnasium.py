@@ -145,6 +145,18 @@ def test_bad_arguments_get_a_sentence(wrong):
             RacingVectorEnv(2, **wrong)
 
 
-def test_no_environments_get_a_sentence():
-    with pytest.raises(InputError, match="num_envs is 0"):
-        RacingVectorEnv(0)
+@pytest.mark.parametrize(
+    "wrong", [{"num_envs": 0}, {"num_envs": 1.5}, {"num_envs": 10**10}, {"telemetry_history": 1.5}]
+)
+def test_counts_that_cannot_be_get_a_sentence(wrong):
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(InputError, match=f"{name} is {value}; it must be a whole number from 1 to"):
+        RacingVectorEnv(**{"num_envs": 2, **wrong})
+
+
+@pytest.mark.parametrize("action", [None, 0.5, [0.5], [0.1, 0.2, 0.3]])
+def test_an_action_of_another_shape_gets_a_sentence(action):
+    env = RacingEnvVision("beginner_track")
+    env.reset(seed=0)
+    with pytest.raises(InputError, match=r"action has the shape .* for one race; give \(2,\)"):
+        env.step(action)

@@ -16,6 +16,7 @@ from kart_jax.files import replacing
 from kart_jax.physics.classes import KartClass
 
 LARGEST = 1e38  # of any number that is a float32 on the device
+MOST_DEVICES = 1024  # of one host; a CPU is cut into as many as are asked for
 MOST = 10**9  # of anything that is counted in 32 bits on the device
 ProfileName = Literal["conservative", "aggressive"]
 BackboneName = Literal["nature", "resnet18"]
@@ -34,7 +35,7 @@ class TrainConfig:
     vector_envs: int | None = None
     """Karts driven at once. Not given: 16 on a CPU, 2048 on a GPU."""
     save_name: str | None = None
-    """Folder of the run under `runs_dir`. Not given: the first track's name and a number."""
+    """Folder of the run under --runs-dir. Not given: the first track's name and a number."""
     learning_rate: float | None = None
     """Adam's step size at the start of the run. Not given: from the profile."""
     ent_coef: float | None = None
@@ -96,10 +97,13 @@ class TrainConfig:
         """Refuse what no run can use; the rest is checked by `Settings`."""
         if self.track_name is not None and not self.track_name:
             raise InputError("--track-name is empty; give at least one circuit, for example circuit.png")
-        _require("devices", self.devices, self.devices is None or 1 <= self.devices <= MOST, f"from 1 to {MOST}")
+        most = MOST_DEVICES
+        _require("devices", self.devices, self.devices is None or 1 <= self.devices <= most, f"from 1 to {most}")
         name = self.save_name
-        if name is not None and (not name or "/" in name or "\\" in name or name.startswith(".")):
+        if name is not None and (not name.isprintable() or not name or {*name} & {*"/\\"} or name.startswith(".")):
             raise InputError(f"--save-name is {name!r}; allowed is a plain folder name without slashes; choose another")
+        if not self.runs_dir:
+            raise InputError("--runs-dir is empty; name a folder, or leave it out for runs")
 
 
 @dataclasses.dataclass(frozen=True)

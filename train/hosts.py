@@ -50,7 +50,10 @@ def join(coordinator: str | None, count: int | None, number: int | None) -> None
         jax.distributed.initialize(address, count, number)
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise InputError(f"--coordinator {coordinator}: the hosts do not come together ({reason})") from error
+        raise InputError(
+            f"--coordinator {coordinator}: the hosts do not come together ({reason}); give host:port of the first, or "
+            f"{AUTOMATIC} in a job of Slurm, Open MPI or Kubernetes"
+        ) from error
 
 
 def several() -> bool:

@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.make import make
 from kart_jax.errors import InputError
+from kart_jax.files import locked
 from train import checkpoint, hosts, resnet, run_folder, run_tracks, state
 from train.checkpoint import Driver
 from train.chunks import Chunks
@@ -128,8 +129,11 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
     elif continues(settings, saved) and not changed:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         fresh, progress = checkpoint.restore(place, fresh, notes.append)
+        check_further(settings, progress)
         named_anew = config.save_name is not None and config.save_name != source.path.name
         folder = new_folder(config, settings) if named_anew else source
+        with locked(folder.path, wait=not hosts.first()):  # nobody trains it: settings and curves would be lost
+            pass
     else:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         driver = Driver(fresh.params, fresh.scale)
@@ -147,6 +151,16 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
         run_tracks.keep(folder, circuits)
     hyper = state.replicate(hyperparameters(settings.ppo, settings.updates), mesh)
     return Run(folder, settings, mesh, env, graph, hyper, state.spread(fresh, mesh), progress, begun), notes
+
+
+def check_further(settings: Settings, progress: Progress) -> None:
+    """InputError when a run that goes on has more steps behind it than it shall have in the end."""
+    done = progress.updates * settings.ppo.steps_per_update
+    if settings.chunks * settings.steps_per_chunk < done:
+        raise InputError(
+            f"--timesteps is {settings.timesteps}, but {done} steps of the run are done; it counts those of the whole "
+            "run, so give more"
+        )
 
 
 def new_folder(config: TrainConfig, settings: Settings) -> RunFolder:
@@ -258,7 +272,7 @@ def drive_together(
     lead, many = runs[0], len(runs) > 1
     settings = lead.settings
     total = settings.chunks * settings.steps_per_chunk
-    with stop_requests() as stops, Screen(total, lead.steps, console) as screen:
+    with hold(runs), stop_requests() as stops, Screen(total, lead.steps, console) as screen:
         for note in notes:
             screen.say(note)
         if total != settings.timesteps:
@@ -300,6 +314,15 @@ def drive_together(
         )
         for one in reporters
     ]
+
+
+@contextmanager
+def hold(runs: Sequence[Run]) -> Iterator[None]:
+    """Keep other processes from training these runs, too; InputError when one does."""
+    with ExitStack() as folders:
+        for run in runs if hosts.first() else ():
+            folders.enter_context(locked(run.folder.path, wait=False))
+        yield
 
 
 def report(

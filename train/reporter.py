@@ -79,8 +79,10 @@ class Reporter:
 def farewell(run: "Run", stopped: bool) -> str:
     """The last line: what was reached and where it is."""
     progress = run.progress
-    best = "no clean lap yet" if progress.best_lap is None else f"best lap {progress.best_lap:.3f} s"
-    reached = f"{run.steps:,} steps in {clock(progress.elapsed)}, {progress.laps} clean laps, {best}"
+    laps = "no clean lap yet"
+    if progress.best_lap is not None:
+        laps = f"{progress.laps} clean laps, best lap {progress.best_lap:.3f} s"
+    reached = f"{run.steps:,} steps in {clock(progress.elapsed)}, {laps}"
     if stopped:
         return f"stopped: {reached}; saved, go on with --resume-from {run.folder.path}"
     return f"done: {reached}; saved in {run.folder.path}"

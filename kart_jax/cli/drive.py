@@ -74,17 +74,18 @@ def check_height(height: int) -> None:
 
 def check_outputs(telemetry: str | None, plot: str | None, video: str | None) -> None:
     """Refuse wrong endings, and places that cannot be written to, before anything is computed."""
-    allowed = {
-        "--telemetry": (telemetry, (".csv", ".npz")),
-        "--plot": (plot, (".png", ".pdf", ".svg")),
-        "--video": (video, (".mp4", ".gif")),
-    }
-    for flag, (path, endings) in allowed.items():
-        if path is None:
-            continue
-        if not path.lower().endswith(endings):
-            raise InputError(f"{flag} is {path}; the file must end in {' or '.join(endings)}")
-        check_place(path)
+    check_output("--telemetry", telemetry, (".csv", ".npz"))
+    check_output("--plot", plot, (".png", ".pdf", ".svg"))
+    check_output("--video", video, (".mp4", ".gif"))
+
+
+def check_output(flag: str, path: str | None, endings: tuple[str, ...]) -> None:
+    """Refuse a path, if one is given, with another ending, or that cannot be written to."""
+    if path is None:
+        return
+    if not path.lower().endswith(endings):
+        raise InputError(f"{flag} is {path}; the file must end in {' or '.join(endings)}")
+    check_place(path)
 
 
 def fastest_laps(tracks: "Tracks", config: DriveConfig, search_laps: int) -> "Log":
@@ -108,7 +109,8 @@ def run(words: Sequence[str]) -> None:
     from kart_jax.telemetry import session
     from kart_jax.track import load
 
-    tracks = load.load(config.track_name)
+    load.check_not_written(config.track_name, config.telemetry, config.plot)
+    tracks = load.load(load.single(config.track_name))
     if search_laps is None:
         log = session.scripted_laps(tracks, config.kart, config.laps, config.line)
     else:

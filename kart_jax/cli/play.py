@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from kart_jax.cli.drive import MOST_LAPS, check_height, check_outputs, lap_table, summary, write_outputs
+from kart_jax.cli.drive import MOST_LAPS, check_height, check_output, check_outputs, lap_table, summary, write_outputs
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json
 from kart_jax.errors import InputError
-from kart_jax.files import check_place
 
 if TYPE_CHECKING:
     from kart_jax.telemetry.log import Log
@@ -40,7 +39,7 @@ class PlayConfig:
     video: str | None = None
     """The .mp4 file; default videos/<track>.mp4 in the run's folder."""
     gif: str | None = None
-    """Write a .gif as well, small enough for a README."""
+    """Write a .gif as well, of 360 rows at most; half a megabyte for each second."""
     telemetry: str | None = None
     """The .csv or .npz file; default telemetry/<track>.csv in the run's folder."""
     video_height: int = 720
@@ -58,10 +57,7 @@ class PlayConfig:
             raise InputError(f"--laps is {self.laps}; allowed are 1 to {MOST_LAPS}")
         check_height(self.video_height)
         check_outputs(self.telemetry, None, self.video)
-        if self.gif is not None:
-            if not self.gif.lower().endswith(".gif"):
-                raise InputError(f"--gif is {self.gif}; the file must end in .gif")
-            check_place(self.gif)
+        check_output("--gif", self.gif, (".gif",))
 
 
 def run(words: Sequence[str]) -> None:
@@ -84,14 +80,18 @@ def play(config: PlayConfig) -> "tuple[dict[str, Any], Log]":
     """Drive, write and film; returns the figures and the telemetry."""
     from kart_jax.env.config import EnvConfig
     from kart_jax.env.make import make
+    from kart_jax.track import load
     from train import record, run_folder, run_tracks
     from train.policy import load_policy
 
+    if config.track_name is not None:
+        load.check_not_written(config.track_name, config.telemetry)
+        load.single(config.track_name)
     policy, settings = load_policy(config.run, config.runs_dir)
     folder = run_folder.find(config.run, Path(config.runs_dir))
-    track = settings.tracks[0] if config.track_name is None else config.track_name
+    track = load.first(settings.tracks[0]) if config.track_name is None else config.track_name
     env = make(
-        run_tracks.own(folder, settings.tracks)[track] if config.track_name is None else track,
+        run_tracks.own(folder, settings.tracks).get(track, track) if config.track_name is None else track,
         kart=settings.kart,
         config=EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only),
     )
@@ -114,7 +114,7 @@ def shown(figures: "dict[str, Any]") -> str:
     from kart_jax.telemetry.laps import clock
     from train.record import TRIES
 
-    start = "the grid" if figures["start"] == "grid" else "somewhere on the circuit"
+    start = "the grid" if figures["start"] == "grid" else "a rolling start"
     if figures["clean_lap"] is None:
         return f"no clean lap in {TRIES} drives; this is the longest one, from {start}"
     return f"a clean lap of {clock(figures['clean_lap'])}, from {start}"

@@ -55,12 +55,12 @@ class LapsConfig:
 def run_plot(words: Sequence[str]) -> None:
     """Run `kart telemetry plot`."""
     config = parse(PlotConfig, "telemetry plot", words, PLOT_EXAMPLES)
-    from kart_jax.cli.drive import as_figures, check_outputs
+    from kart_jax.cli.drive import as_figures, check_output
     from kart_jax.media import plots
     from kart_jax.telemetry import export
     from kart_jax.telemetry.laps import clock
 
-    check_outputs(None, config.out, None)
+    check_output("--out", config.out, (".png", ".pdf", ".svg"))
     log = export.read(config.file, config.kart)
     out = str(Path(config.file).with_suffix(".png")) if config.out is None else config.out
     rows, _, lap = plots.choose_lap(log, config.lap)

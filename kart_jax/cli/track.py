@@ -192,6 +192,7 @@ def run_preview(words: Sequence[str]) -> None:
     from kart_jax.track import load, preview
 
     out = f"{Path(config.track).stem}-preview.png" if config.out is None else config.out
+    load.check_not_written(config.track, out)
     preview.write(load.circuit(config.track), out)
     print(f"wrote {out}")
 

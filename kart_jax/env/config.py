@@ -34,8 +34,11 @@ class EnvConfig:
         """Refuse impossible values."""
         for name, most in MOST.items():
             value = getattr(self, name)
-            if not isinstance(value, int) or not 1 <= value <= most:
+            if type(value) is not int or not 1 <= value <= most:
                 raise InputError(f"EnvConfig.{name} is {value!r}; it must be a whole number from 1 to {most}")
+        for name in ("vision", "randomize"):
+            if type(getattr(self, name)) is not bool:
+                raise InputError(f"EnvConfig.{name} is {getattr(self, name)!r}; it must be True or False")
 
     @property
     def control_dt(self) -> float:

@@ -26,6 +26,7 @@ from kart_jax.env import frames, observe, randomise, reward, terminate
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState, Outcome, StepInfo
+from kart_jax.errors import InputError
 from kart_jax.physics import state as physics_state
 from kart_jax.physics.types import Controls
 from kart_jax.race import step as race_step
@@ -41,6 +42,15 @@ def controls(action: chex.Array) -> Controls:
     """From actions (..., 2) in [-1, 1] to controls (...): steering, and throttle or (negative) brake."""
     steering, pedal = action[..., 0], action[..., 1]
     return Controls(steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0))
+
+
+def clipped(action: chex.Array, shape: tuple[int, ...]) -> chex.Array:
+    """An action in [-1, 1]; InputError when it has another shape."""
+    if jnp.shape(action) != shape:
+        raise InputError(
+            f"action has the shape {jnp.shape(action)} for one race; give {shape}, steering and throttle of each kart"
+        )
+    return jnp.clip(jnp.asarray(action), -1.0, 1.0)
 
 
 def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float) -> chex.Array:
@@ -153,7 +163,7 @@ class KartEnv:
             race and action stay as they were, so that no observation and no reward ever sees a nan.
         """
         config = self.config
-        action = jnp.clip(jnp.asarray(action), -1.0, 1.0)
+        action = clipped(action, (2,))
         acting = delayed(action, state.action, params.latency, config.control_dt)
         race = race_step.step(
             state.race,

@@ -44,7 +44,7 @@ def make(
         raise InputError(f"EnvConfig.karts is {config.karts}; KartEnv drives one kart per race; set it to 1")
     tracks = track if isinstance(track, Tracks) else load.load(track)
     params = EnvParams(
-        kart=preset(kart) if isinstance(kart, str) else kart,
+        kart=kart if isinstance(kart, KartParams) else preset(kart),
         appearance=default_appearance(),
     )
     scene = pack(tracks) if config.vision else None

@@ -24,7 +24,7 @@ from flax import struct
 
 from kart_jax.env import randomise
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv, Observation, controls, delayed
+from kart_jax.env.core import KartEnv, Observation, clipped, controls, delayed
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import Cause, EnvState, Outcome, StepInfo
 from kart_jax.errors import InputError
@@ -125,7 +125,7 @@ class MultiKartEnv:
             others keep kart and action, so that no observation, no reward and no other kart ever sees a nan.
         """
         before, config = state.lanes, self.config
-        actions = jnp.clip(jnp.asarray(actions), -1.0, 1.0)
+        actions = clipped(actions, (config.karts, 2))
         usable = jnp.all(jnp.isfinite(actions), axis=-1)
         actions = jnp.where((usable & ~state.retired)[:, None], actions, 0.0)
         race = race_step.step(

@@ -29,6 +29,7 @@ FINE = 0.25  # m between centre-line samples while painting
 GREYS = 15  # grey steps; sixteen values keep the file small
 BAND = 256  # rows painted at once
 MOST_PIXELS = 40_000_000  # as many as `image.read` takes
+LEAST_ACROSS = 4  # pixels over the narrowest place, or what is read back may have gaps
 
 
 def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple["Image.Image", dict[str, Any]]:
@@ -43,10 +44,16 @@ def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple["Im
         The greyscale picture and its entry for `checkpoints.json`.
 
     Raises:
-        InputError: the picture would be too large.
+        InputError: the picture would be too large, or the track too thin in it.
     """
     from PIL import Image
 
+    narrowest = float((line.half_left + line.half_right).min())
+    if narrowest < LEAST_ACROSS * metres_per_pixel:
+        raise InputError(
+            f"metres_per_pixel is {metres_per_pixel:g}, which makes the narrowest place, {narrowest:.1f} m, less than "
+            f"{LEAST_ACROSS} pixels wide; give {narrowest / LEAST_ACROSS:.2g} or less"
+        )
     reach = MARGIN + float(max(line.half_left.max(), line.half_right.max()))
     low = np.array([line.x.min(), line.y.min()]) - reach
     size = np.array([line.x.max(), line.y.max()]) + reach - low

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from kart_jax.errors import InputError
+from kart_jax.files import check_apart
 from kart_jax.track import cache, checkpoints, field, generate, image, importers, marks, trace
 from kart_jax.track.line import Line
 from kart_jax.track.stack import stack
@@ -127,17 +128,34 @@ def seeds(source: Source) -> range | None:
     return range(first, last + 1)
 
 
+def first(source: str) -> str:
+    """The first circuit that a name stands for: generated:0 of generated:0-63; every other name stands for itself."""
+    chosen = seeds(source)
+    return source if chosen is None else f"generated:{chosen[0]}"
+
+
+def single(source: Source) -> Source:
+    """The source as it is; InputError when it names several circuits."""
+    chosen = seeds(source)
+    if chosen is not None and len(chosen) > 1:
+        raise InputError(f'track is "{source}", which names {len(chosen)} circuits; choose one: {first(str(source))}')
+    return source
+
+
+def check_not_written(source: str, *outputs: str | None) -> None:
+    """Refuse to write over the file of a track; InputError says so, or that there is no such track."""
+    if seeds(source) is None:
+        for path in filter(None, outputs):
+            check_apart(path, find(source))
+
+
 def circuit(source: Source) -> Circuit:
     """One circuit on the host: centre line, gates and sectors of a name, file, generator's seed or `Line`.
 
     Raises:
         InputError: the track is unknown, its file or entry is bad, or the source names several.
     """
-    if (chosen := seeds(source)) is not None:
-        if len(chosen) > 1:
-            raise InputError(
-                f'track is "{source}", which names {len(chosen)} circuits; choose one: generated:{chosen[0]}'
-            )
+    if (chosen := seeds(single(source))) is not None:
         return _circuit(str(source), _generated(chosen[0]))
     if isinstance(source, Line):
         return Circuit("line", source, field.default_gates(source), field.default_sectors(source))

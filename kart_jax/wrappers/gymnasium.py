@@ -60,10 +60,14 @@ def _pushed(history: np.ndarray, row: np.ndarray, fresh: np.ndarray | bool = Fal
     return np.where(np.asarray(fresh)[..., None, None], row[..., None, :], moved)
 
 
-def _check_history(telemetry_history: int) -> None:
-    """Refuse an impossible length."""
-    if telemetry_history < 1:
-        raise InputError(f"telemetry_history is {telemetry_history}; it must be at least 1; leave it out for 4")
+MOST = {"telemetry_history": 10_000, "telemetry_steps": 1_000_000_000, "num_envs": 1_000_000}
+
+
+def _check(**counts: int) -> None:
+    """Refuse impossible counts."""
+    for name, value in counts.items():
+        if type(value) is not int or not 1 <= value <= MOST[name]:
+            raise InputError(f"{name} is {value!r}; it must be a whole number from 1 to {MOST[name]}")
 
 
 class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
@@ -101,9 +105,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         Raises:
             InputError: unknown track or class, bad file, or a history or telemetry shorter than 1.
         """
-        _check_history(telemetry_history)
-        if telemetry_steps < 1:
-            raise InputError(f"telemetry_steps is {telemetry_steps}; it must be at least 1; leave it out for an hour")
+        _check(telemetry_history=telemetry_history, telemetry_steps=telemetry_steps)
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InputError(f"render_mode is {render_mode!r}; allowed are None and 'rgb_array'; leave it out")
         self.core = make(track_name, kart=kart, config=EnvConfig(frame_stack=frame_stack))
@@ -159,8 +161,10 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         `telemetry_steps` keeps.
 
         Raises:
-            InputError: nothing has been driven yet.
+            InputError: nothing has been driven yet, or the path does not end in .csv.
         """
+        if not os.fspath(path).lower().endswith(".csv"):
+            raise InputError(f"{os.fspath(path)}: its name must end in .csv, for `kart telemetry` to read it")
         if not self._rows:
             raise InputError(f"{os.fspath(path)}: there is no telemetry yet; call step() before export_telemetry()")
         export.write_csv(os.fspath(path), log.of_kart(np.stack(self._rows)))
@@ -212,9 +216,7 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         Raises:
             InputError: no environment, unknown track or class, bad file, or a history shorter than 1.
         """
-        _check_history(telemetry_history)
-        if num_envs < 1:
-            raise InputError(f"num_envs is {num_envs}; it must be at least 1")
+        _check(telemetry_history=telemetry_history, num_envs=num_envs)
         self.core = make(track_name, kart=kart, config=EnvConfig(frame_stack=frame_stack))
         self.params = self.core.default_params if params is None else params
         self.num_envs = num_envs
