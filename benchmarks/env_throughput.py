@@ -25,6 +25,7 @@ from report import Row
 from kart_jax.env.batch import kart_mesh
 from kart_jax.errors import InputError
 from kart_jax.heap import keep_memory
+from train.config import MOST_DEVICES
 
 PHYSICS_TARGET = 250_000  # control steps/s on two cores
 COLUMNS = (
@@ -42,12 +43,16 @@ def flags() -> report.Flags:
     """The command line."""
     parser = report.flags(__doc__)
     report.add_timing(parser)
-    whole = report.at_least(1)
+    whole, devices = report.at_least(1), report.at_least(1, MOST_DEVICES)
     parser.add_argument("--karts", type=whole, nargs="+", help="karts in the batch (default 1 to 65536)")
     parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")
     parser.add_argument("--parts", nargs="+", choices=world.PARTS, default=list(world.PARTS), help="default: all")
     parser.add_argument("--frame-stack", type=whole, nargs="+", help="pictures per observation (default 1 4)")
-    parser.add_argument("--devices", type=whole, help="to split the karts over (default all; of a CPU its cores)")
+    parser.add_argument(
+        "--devices",
+        type=devices,
+        help="to split the karts over (default all; of a CPU its cores)",
+    )
     parser.add_argument("--keep-memory", action="store_true", help="after `kart_jax.keep_memory()`")
     return parser
 

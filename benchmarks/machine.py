@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+CONTROL_GROUPS = Path("/sys/fs/cgroup")
 PACKAGES = ("kart_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "chex", "numpy")
 
 
@@ -29,11 +30,17 @@ def cores() -> int:
 
 
 def memory_gb() -> float | None:
-    """Main memory in GB; None where the system does not tell."""
+    """Main memory in GB that this process may use, in a container its share; None where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
+        try:
+            there = min(there, int((CONTROL_GROUPS / limit).read_text()))
+        except (OSError, ValueError):  # no such group, or "max"
+            continue
+    return there / 1e9
 
 
 def versions() -> dict[str, str]:

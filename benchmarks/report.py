@@ -20,6 +20,7 @@ import machine
 from timing import Spread
 
 from kart_jax.errors import InputError
+from kart_jax.files import check_place
 
 Row = dict[str, Any]
 LEAST_REPEATS = 5
@@ -34,12 +35,12 @@ class Flags(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {plain}; see {self.prog} --help\n")
 
 
-def at_least(least: int) -> Callable[[str], int]:
-    """A type of flag: a whole number from `least` on."""
+def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
+    """A type of flag: a whole number from `least` to `most`."""
 
     def read(text: str) -> int:
-        if not text.strip().isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"is {text!r}; it must be a whole number from {least} on")
+        if not text.strip().isdecimal() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"is {text!r}; it must be a whole number from {least} to {most}")
         return int(text)
 
     return read
@@ -165,6 +166,7 @@ def _check(arguments: argparse.Namespace) -> None:
             raise InputError(f"--plot is {arguments.plot}; its name must end in .png, .pdf or .svg")
         if importlib.util.find_spec("matplotlib") is None:
             raise InputError("--plot needs matplotlib, which is not installed; install it or leave --plot out")
+        check_place(arguments.plot)
     if arguments.out is not None:
         path = Path(arguments.out)
         path.parent.mkdir(parents=True, exist_ok=True)

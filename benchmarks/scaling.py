@@ -16,6 +16,8 @@ import report
 from report import Row
 from timing import Spread
 
+from train.config import MOST_DEVICES
+
 WHAT = ("environment", "training")
 COLUMNS = (
     report.text("what", "what", 11),
@@ -32,9 +34,14 @@ def flags() -> report.Flags:
     """The command line."""
     parser = report.flags(__doc__)
     report.add_timing(parser)
-    whole = report.at_least(1)
+    whole, devices = report.at_least(1), report.at_least(1, MOST_DEVICES)
     parser.add_argument("--what", nargs="+", choices=WHAT, default=list(WHAT), help="default: both")
-    parser.add_argument("--devices", type=whole, nargs="+", help="default 1, 2, 4 ... up to all; of a CPU its cores")
+    parser.add_argument(
+        "--devices",
+        type=devices,
+        nargs="+",
+        help="default 1, 2, 4 ... up to all; of a CPU its cores",
+    )
     parser.add_argument("--karts", type=whole, help="all together (default 1024, and that of `kart train`)")
     parser.add_argument("--frame-stack", type=whole, default=1, help="pictures per observation (default 1)")
     parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")

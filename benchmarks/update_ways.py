@@ -1,9 +1,8 @@
-"""The choices of a whole update: among the flags of `kart train`, and in what the compiler is told of it.
+"""The choices of whole programs, an update or a step: flags of `kart train`, and what the compiler is told.
 
 For each the way in use comes first, then those that it was chosen over, as in `ways`.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Iterator
 from functools import partial
@@ -96,6 +95,12 @@ def _programs(lowered: jax.stages.Lowered, in_use: dict[str, Any]) -> Iterator[t
     if jax.default_backend() != "cpu":
         return
     for name, flags in CPU_FLAGS.items():
-        if not flags.items() <= in_use.items():
-            with contextlib.suppress(jax.errors.JaxRuntimeError):
-                yield name, lowered.compile(in_use | flags)
+        if flags.items() <= in_use.items():
+            continue
+        try:
+            compiled = lowered.compile(in_use | flags)
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+            continue
+        yield name, compiled

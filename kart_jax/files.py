@@ -48,13 +48,18 @@ def check_place(path: str | Path) -> None:
     path = Path(path)
     try:
         there = next(folder for folder in path.absolute().parents if folder.exists())
-        wrong = path.is_dir() and "it is a folder"
+        taken = path.is_dir()
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
-    wrong = wrong or (not there.is_dir() and f"{there} is no folder")
-    wrong = wrong or (not os.access(there, os.W_OK) and f"{there} may not be written to")
-    if wrong:
-        raise InputError(f"{path}: cannot be written ({wrong}); give a path in a folder of yours")
+    if taken:
+        wrong = "it is a folder"
+    elif not there.is_dir():
+        wrong = f"{there} is no folder"
+    elif not os.access(there, os.W_OK):
+        wrong = f"{there} may not be written to"
+    else:
+        return
+    raise InputError(f"{path}: cannot be written ({wrong}); give a path in a folder of yours")
 
 
 def check_apart(path: str | Path, source: str | Path) -> None:

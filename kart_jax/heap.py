@@ -5,7 +5,7 @@ import sys
 
 # Parameters of mallopt(3), by the numbers of glibc's <malloc.h>, and what they are set to.
 KEEPING = {
-    -1: 2**31 - 1,  # M_TRIM_THRESHOLD, bytes free at the end of the heap before the system gets them back
+    -1: -1,  # M_TRIM_THRESHOLD, bytes free at the end of the heap before the system gets them back: none
     -4: 0,  # M_MMAP_MAX, blocks that lie outside of the heap
     -8: 1,  # M_ARENA_MAX, heaps: those of threads cannot hold a large block
 }
@@ -16,9 +16,9 @@ def keep_memory() -> bool:
 
     On a CPU every call of a program puts its results into memory that is asked for anew. Observations of thousands of
     karts are tens or hundreds of megabytes, and glibc returns blocks of that size to the system, which clears each page
-    before it hands it out again. With that memory kept such a step is half as fast again. With a few hundred karts it
-    is much slower, because threads then wait for one another at the one heap (docs/performance.md). The process stays
-    as large as it has been.
+    before it hands it out again. With that memory kept such a step is half as fast again. With few karts it may be
+    much slower, because threads then wait for one another at the one heap (docs/performance.md). The process stays as
+    large as it has been.
 
     Returns:
         Whether it is done; elsewhere than on Linux with glibc nothing is.

@@ -108,7 +108,7 @@ def test_a_report_is_a_table_a_json_line_and_a_plot(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("--repeats 4", "--repeats is '4'; it must be a whole number from 5 on; see"),
+        ("--repeats 4", "--repeats is '4'; it must be a whole number from 5 to 1000000000; see"),
         ("--plot figure.bmp", "--plot is figure.bmp; its name must end in .png, .pdf or .svg"),
         ("--seconds -1", "--seconds is -1.0; it must be a number from 0 on"),
         ("--sekonds 1", "unrecognized arguments: --sekonds 1"),
@@ -321,6 +321,15 @@ def test_kart_bench_finds_its_scripts_or_says_so(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench, "__file__", str(tmp_path / "kart_jax" / "cli" / "bench.py"))
     assert cli.main(["bench", "--only", "render"]) == 2
     assert "its benchmarks are missing; install kart_jax anew, or use a checkout" in capsys.readouterr().err
+
+
+def test_in_a_container_its_share_of_the_memory_counts(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "CONTROL_GROUPS", tmp_path)
+    whole = machine.memory_gb()
+    (tmp_path / "memory.max").write_text("max\n")
+    assert machine.memory_gb() == whole
+    (tmp_path / "memory.max").write_text("500000000\n")
+    assert machine.memory_gb() == 0.5
 
 
 def test_benchmarks_tell_that_the_device_is_too_small():

@@ -159,12 +159,17 @@ def test_flags_keep_their_names(words, flags, capsys):
         ("drive --search-laps 100", "--search-laps is for --driver fastest; leave it out or choose that driver"),
         ("play nothing", "nothing: is no training run"),
         ("train --save-name a/b", "--save-name is 'a/b'"),
+        ("train --save-name a\x07b", "--save-name is 'a\\x07b'"),
+        ("drive --track-name generated:0-3", "which names 4 circuits; choose one: generated:0"),
+        ("play nothing --track-name generated:5-6", "which names 2 circuits; choose one: generated:5"),
+        ("track generate --metres-per-pixel 10", "metres_per_pixel is 10, which makes the narrowest place"),
+        ("telemetry plot run.csv --out page.gif", "--out is page.gif; the file must end in .png or .pdf or .svg"),
+        ("train --devices 9999999", "--devices is 9999999; it must be from 1 to 1024"),
         ("train --devices 0", "--devices is 0; it must be from 1 to 1024"),
         ("train --frame-stack 1000000", "--frame-stack is 1000000; it must be from 1 to 64"),
         ("drive --plot /dev/null/x.png", "/dev/null/x.png: cannot be written (/dev/null is no folder); give a path in"),
         ("drive --telemetry /dev/null/x/y.csv", "/dev/null/x/y.csv: cannot be written (/dev/null is no folder)"),
         ("play nothing --gif /dev/null/x.gif", "/dev/null/x.gif: cannot be written (/dev/null is no folder)"),
-        ("eval nothing --telemetry /dev/null", "cannot be written (/dev/null is no folder); give a path in a folder"),
         (f"drive --telemetry {'a' * 300}.csv", "cannot be written (File name too long); give another path"),
         (f"eval {'a' * 300}", "File name too long; give another path"),
         (f"track check {'a' * 300}", "1 to 255 bytes in each part"),
@@ -191,6 +196,23 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(tmp_path, 
         files.check_place(tmp_path / "deep" / "x.csv")
     files.check_place(folder / "deep" / "x.csv")
     assert [path.name for path in tmp_path.rglob("*")] == ["folder.csv"]
+
+
+def test_no_output_takes_the_place_of_the_track(tmp_path, capsys):
+    line = oval_csv(tmp_path / "oval.csv")
+    assert cli.main(["track", "import", "oval.csv", "--folder", "drawn"]) == 0
+    picture = tmp_path / "drawn" / "oval.png"
+    before = line.read_bytes(), picture.read_bytes()
+    for words in (
+        "drive --track-name ./oval.csv --telemetry oval.csv",
+        "drive --track-name drawn/oval.png --plot drawn/../drawn/oval.png",
+        "play nothing --track-name ./oval.csv --telemetry oval.csv",
+        "track preview drawn/oval.png --out drawn/oval.png",
+    ):
+        capsys.readouterr()
+        assert cli.main(words.split()) == 2
+        assert "is read here and would be overwritten; give another path to write to" in capsys.readouterr().err
+    assert (line.read_bytes(), picture.read_bytes()) == before
 
 
 def test_a_complaint_reads_the_same_with_and_without_utf8():

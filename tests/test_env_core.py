@@ -97,8 +97,8 @@ def pursue(env, state, speed):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("karts", True),
-        ("karts", 0),
+        ("substeps", True),
+        ("substeps", 0),
         ("frame_stack", -1),
         ("frame_stack", 65),
         ("height", 84.5),
@@ -297,5 +297,3 @@ def test_bad_input_is_refused():
     line = ellipse(60.0, 35.0)
     with pytest.raises(InputError, match="class is"):
         kart_jax.make(line, kart="tractor", config=kart_jax.EnvConfig(vision=False))
-    with pytest.raises(InputError, match=r"EnvConfig\.karts is 2"):
-        kart_jax.make(line, config=kart_jax.EnvConfig(karts=2, vision=False))

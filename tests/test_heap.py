@@ -33,6 +33,32 @@ def test_memory_is_fetched_once_and_not_for_every_array():
     assert int(found["keep"][1]) < 100 and int(found["leave"][1]) > 1000
 
 
+# By how many bytes the heap grows for three gigabytes that nobody touches, and shrinks when they are given back.
+SHRINKING = """
+import ctypes
+from kart_jax.heap import keep_memory
+
+keep_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+libc.malloc.argtypes, libc.free.argtypes, libc.sbrk.argtypes = [ctypes.c_size_t], [ctypes.c_void_p], [ctypes.c_ssize_t]
+begin = libc.sbrk(0)
+block = libc.malloc(3_000_000_000)
+end = libc.sbrk(0)
+libc.free(block)
+print(end - begin, end - libc.sbrk(0))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="glibc is asked for")
+def test_memory_of_gigabytes_is_kept_too():
+    done = subprocess.run([sys.executable, "-c", SHRINKING], capture_output=True, text=True, check=True)
+    grown, shrunk = map(int, done.stdout.split())
+    if grown < 3_000_000_000:
+        pytest.skip("the C library is not glibc, or there is no room")
+    assert shrunk == 0
+
+
 def test_elsewhere_nothing_is_done(monkeypatch):
     monkeypatch.setattr(heap.sys, "platform", "darwin")
     monkeypatch.setattr(heap.ctypes, "CDLL", lambda name: pytest.fail("no library is asked"))

@@ -141,6 +141,8 @@ def test_a_backbone_that_does_not_fit_is_refused(fields, saved, words):
         ({"minibatch_size": 500}, "--minibatch-size is 500; it must divide"),
         ({"seed": -1}, "--seed is -1"),
         ({"save_name": "a/b"}, "--save-name is 'a/b'"),
+        ({"save_name": "a\nb"}, r"--save-name is 'a\\nb'"),
+        ({"runs_dir": ""}, "--runs-dir is empty"),
         ({"track_name": ()}, "--track-name is empty"),
     ],
 )

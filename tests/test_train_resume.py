@@ -16,6 +16,7 @@ from ring_runs import SMALL, launch, rows, run, wait_for_checkpoint
 from kart_jax import cli
 from kart_jax.cli.train import CommandConfig
 from kart_jax.errors import InputError
+from kart_jax.files import locked
 from train import checkpoint, chunks, loop, policy, reporter
 from train.config import TrainConfig
 from train.progress import Progress
@@ -169,6 +170,29 @@ def test_a_step_size_beyond_all_measure_diverges_before_the_first_checkpoint(tmp
     _, result, _ = run(config)
     assert result.failure is not None and "before the first checkpoint; begin anew" in result.failure
     assert not list(result.folder.checkpoints.iterdir())
+
+
+def test_a_run_that_another_process_trains_is_left_alone(copied):
+    folder, runs = copied
+    begun, _ = loop.prepare(TrainConfig(resume_from="whole", timesteps=4096, runs_dir=str(runs)))
+    left = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+    with locked(folder.path):
+        for attempt in (
+            lambda: loop.prepare(TrainConfig(resume_from="whole", timesteps=5120, runs_dir=str(runs))),
+            lambda: loop.drive(begun),
+        ):
+            with pytest.raises(InputError, match="whole: another process is at work in it; wait until it ends"):
+                attempt()
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == left
+    assert loop.drive(begun).steps == 4096
+
+
+def test_fewer_steps_than_are_done_are_refused(copied):
+    folder, runs = copied
+    before = folder.config.read_text()
+    with pytest.raises(InputError, match="--timesteps is 2000, but 3072 steps of the run are done"):
+        loop.prepare(TrainConfig(resume_from="whole", timesteps=2000, runs_dir=str(runs)))
+    assert folder.config.read_text() == before
 
 
 def test_a_foreign_checkpoint_is_refused(copied):

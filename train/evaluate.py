@@ -203,10 +203,10 @@ def evaluate(
         For each circuit the result of the learned and of the scripted driver, with `search_laps` also of the fastest
         plan found. InputError for a bad run or track, or a folder that cannot be written to.
     """
-    if telemetry:
-        check_place(telemetry / "drives.npz")
     policy, settings = load_policy(run, runs_dir)
     own = run_tracks.own(run_folder.find(run, Path(runs_dir)), settings.tracks)
+    if telemetry:
+        check_place(recording(telemetry, 1, (track_name or settings.tracks)[0], "learned"))
     results: list[Result] = []
     for number, track in enumerate(track_name or settings.tracks, 1):
         env, plan, params, steps = course(track if track_name else own[track], settings, drives, laps)
@@ -222,10 +222,15 @@ def evaluate(
             drivers.append(follower("fastest", best, env))
         rows = []
         for driver in drivers:
-            file = telemetry and telemetry / f"{number}-{Path(track).stem.replace(':', '-')}-{driver[1]}.npz"
+            file = telemetry and recording(telemetry, number, track, driver[1])
             rows.append(_examined(driver, track, params, steps, file))
         results += rows if minimum is None else measured(rows, minimum)
     return results
+
+
+def recording(folder: Path, number: int, track: str, driver: str) -> Path:
+    """The file with the telemetry of a driver on the circuit of this number, from 1."""
+    return folder / f"{number}-{Path(track).stem.replace(':', '-')}-{driver}.npz"
 
 
 def course(

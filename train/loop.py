@@ -132,8 +132,9 @@ def prepare(config: TrainConfig, env: KartEnv | None = None) -> tuple[Run, list[
         check_further(settings, progress)
         named_anew = config.save_name is not None and config.save_name != source.path.name
         folder = new_folder(config, settings) if named_anew else source
-        with locked(folder.path, wait=not hosts.first()):  # nobody trains it: settings and curves would be lost
-            pass
+        if hosts.first():
+            with locked(folder.path, wait=False):  # nobody trains it, or its settings and curves would be lost
+                pass
     else:
         place = run_folder.checkpoint_place(config.resume_from, runs)
         driver = Driver(fresh.params, fresh.scale)

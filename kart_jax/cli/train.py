@@ -40,7 +40,8 @@ class CommandConfig(TrainConfig):
     program: learning_rate, ent_coef, gamma, gae_lambda, clip_ratio, value_clip, value_coef, max_grad_norm and
     target_kl."""
     train_only: bool = False
-    """Neither examine nor film the driver afterwards; `kart eval` and `kart play` do that at any time."""
+    """Neither examine nor film the driver afterwards. --resume-from does both when the run is complete, and `kart play`
+    films at any time."""
     coordinator: str | None = None
     """host:port of the first of several hosts that train one run, started alike on each of them; `auto` under Slurm,
     Open MPI or Kubernetes. They see one --runs-dir."""

@@ -5,7 +5,7 @@ import dataclasses
 from kart_jax.errors import InputError
 
 # The most that each count may be; what is compiled grows with it, and beyond lies nothing that anyone would want.
-MOST = {"height": 4320, "width": 7680, "frame_stack": 64, "karts": 10_000, "control_rate": 1000, "substeps": 1000}
+MOST = {"height": 4320, "width": 7680, "frame_stack": 64, "control_rate": 1000, "substeps": 1000}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,6 @@ class EnvConfig:
     """Frames stacked along the channel axis, oldest first."""
     vision: bool = True
     """Render the view; without it the observation holds telemetry only."""
-    karts: int = 1
-    """Karts per race."""
     control_rate: int = 25
     """Control steps per second."""
     substeps: int = 8

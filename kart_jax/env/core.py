@@ -144,7 +144,7 @@ class KartEnv:
         params = _varied(params, drawn)
         pixels = (config.height, config.width, frames.word_count(config.frame_stack))
         state = EnvState(
-            race=randomise.start(key, self.tracks, params, config.karts),
+            race=randomise.start(key, self.tracks, params, 1),
             frames=jnp.zeros(pixels, jnp.uint32) if config.vision and config.frame_stack > 1 else None,
             timers=terminate.start(),
             action=jnp.zeros(2),

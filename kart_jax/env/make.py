@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import KartEnv
 from kart_jax.env.params import EnvParams
-from kart_jax.errors import InputError
 from kart_jax.physics.params import KartParams, preset
 from kart_jax.render.scene import pack
 from kart_jax.render.types import default_appearance
@@ -40,8 +39,6 @@ def make(
         InputError: the track or the class is unknown, or its file is bad; or the config asks for more than one kart.
     """
     config = EnvConfig() if config is None else config
-    if config.karts != 1:
-        raise InputError(f"EnvConfig.karts is {config.karts}; KartEnv drives one kart per race; set it to 1")
     tracks = track if isinstance(track, Tracks) else load.load(track)
     params = EnvParams(
         kart=kart if isinstance(kart, KartParams) else preset(kart),

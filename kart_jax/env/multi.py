@@ -125,7 +125,7 @@ class MultiKartEnv:
             others keep kart and action, so that no observation, no reward and no other kart ever sees a nan.
         """
         before, config = state.lanes, self.config
-        actions = clipped(actions, (config.karts, 2))
+        actions = clipped(actions, (self.karts, 2))
         usable = jnp.all(jnp.isfinite(actions), axis=-1)
         actions = jnp.where((usable & ~state.retired)[:, None], actions, 0.0)
         race = race_step.step(
