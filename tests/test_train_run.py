@@ -191,3 +191,8 @@ def test_training_only_neither_examines_nor_films(on_ring, tmp_path, capsys, mon
     figures = json.loads(capsys.readouterr().out)
     assert figures["steps"] == 512 and figures["film"] is None and figures["exam"] == []
     assert (tmp_path / "circuit-1" / "checkpoints" / "512").is_dir()
+    examined = []
+    monkeypatch.setattr("train.exam.examine", lambda result, tell: examined.append(result.steps) or [])
+    monkeypatch.setattr("kart_jax.cli.train.film_driver", lambda *given: {"clean_lap": None})
+    assert cli.main(["train", "--json", "--resume-from", "circuit-1", "--runs-dir", str(tmp_path)]) == 0
+    assert examined == [512]  # the complete run: no step more, but what was left out
