@@ -107,6 +107,16 @@ def test_when_all_are_damaged_the_first_reason_is_given(copied):
         loop.prepare(TrainConfig(resume_from="whole", runs_dir=str(runs)))
 
 
+def test_a_damaged_file_is_named_before_orbax_meets_it(copied, monkeypatch):
+    folder, runs = copied
+    for path in folder.checkpoints.glob("*/rest/d/*"):
+        path.write_bytes(path.read_bytes()[:100])
+    policy.load_policy("whole", str(runs))  # the other part is not asked for
+    monkeypatch.setattr(ocp, "load_checkpointables", lambda *given: pytest.fail("Orbax is asked"))
+    with pytest.raises(InputError, match=r"3072: is damaged, its file rest/d/\w+ is not as it was written"):
+        loop.prepare(TrainConfig(resume_from="whole", runs_dir=str(runs)))
+
+
 def test_a_damaged_checkpoint_costs_whoever_loads_the_driver_one_sentence(copied, capsys, monkeypatch):
     folder, runs = copied
     best = checkpoint.best_first(folder.path)[0]

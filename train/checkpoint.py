@@ -2,12 +2,14 @@
 
 One checkpoint holds two parts: `driver` (network and reward scale, all that another track or `kart eval` needs) and
 `rest` (optimiser, karts, keys, counters). Beside them stand the host's `Progress` and, per part, its layout and the
-SHA-256 of its bytes, so that a foreign, older, truncated or altered checkpoint is known for what it is before use.
-Orbax writes into a temporary folder and renames it, so a kill in the middle leaves the earlier checkpoints whole.
+SHA-256 of its bytes, and in `files.json` that of each file, so that a foreign, older, truncated or altered checkpoint
+is known for what it is before use: Orbax, given a damaged file, fills standard error from threads of its own. It writes
+into a temporary folder and renames it, so a kill in the middle leaves the earlier checkpoints whole.
 """
 
 import dataclasses
 import hashlib
+import json
 import logging
 import math
 import shutil
@@ -23,12 +25,14 @@ from flax import nnx, struct
 from orbax.checkpoint import v1 as ocp
 
 from kart_jax.errors import InputError
+from kart_jax.files import replacing
 from train import hosts, marks
 from train.progress import Progress, from_json
 from train.return_scale import ReturnScale
 from train.state import TrainState
 
 FORMAT = "kart_jax train state 1"
+FILES = "files.json"
 KEEP_LATEST = 3
 WORST = (-math.inf, -math.inf)  # score of what cannot be read
 T = TypeVar("T")
@@ -108,6 +112,8 @@ class Checkpoints:
         path = str((self._directory / str(steps)).resolve())
         ocp.save_checkpointables(path, saved, overwrite=True, custom_metadata=notes)
         if hosts.first():
+            with replacing(Path(path) / FILES) as part:
+                part.write_text(json.dumps(_digests(Path(path)), indent=0))
             self._prune()
 
     def _prune(self) -> None:
@@ -178,6 +184,23 @@ def _notes(path: Path) -> dict[str, Any]:
     return notes
 
 
+def _digests(path: Path) -> dict[str, str]:
+    """SHA-256 of each file of a checkpoint, by its path there."""
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".part")
+    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def _check_files(path: Path, wanted: dict[str, Any]) -> None:
+    """InputError when a file of the wanted parts is not as it was written; one from before there was a list passes."""
+    if not (path / FILES).is_file():
+        return
+    noted = json.loads((path / FILES).read_text())
+    found = _digests(path)
+    for name, digest in noted.items():
+        if name.partition("/")[0] in wanted and found.get(name) != digest:
+            raise InputError(f"{path}: is damaged, its file {name} is not as it was written; use another")
+
+
 def _score(path: Path) -> tuple[float, float]:
     """Score of a checkpoint; the lowest when it cannot be read."""
     try:
@@ -197,6 +220,7 @@ def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]
                     f"{path}: its {name} has another layout than this run asks for; use the same --frame-stack, "
                     f"--telemetry-only and --vector-envs as the run that wrote it"
                 )
+        _check_files(path, wanted)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = ocp.load_checkpointables(str(path.resolve()), jax.tree.map(_abstract, wanted))
