@@ -58,7 +58,7 @@ def test_a_list_of_circuits_is_one_run_each_and_a_list_in_it_is_one_run_of_all(t
         ("save_name = ['a']", "save_name cannot be varied"),
         ("timesteps = [5]", "timesteps is given there and by --timesteps; give it in one place"),
         ("minibatch_size = [64, 100]", "--minibatch-size is 100; it must divide the"),
-        ("frame_stack = [0]", "--frame-stack is 0; it must be at least 1"),
+        ("frame_stack = [0]", "--frame-stack is 0; it must be from 1 to 64"),
         ("seed = [0", "is no TOML"),
         ("", "sets no field; give at least one"),
         (f"seed = {list(range(101))}", "asks for 101 runs; at most 100 are allowed"),
