@@ -84,6 +84,20 @@ def test_random_states_stay_finite_and_make_no_energy(many):
     assert draws >= 100_000
 
 
+def test_a_hundred_kilometres_per_second_are_braked_by_the_air():
+    """The speed up to which `step` promises finite numbers; beyond, its explicit air drag overshoots."""
+
+    @jax.jit
+    def drive(k):
+        ground, walls = surface.asphalt(k), contact.open_field()
+        start = rolling(k, 0.0, 0.0, 0.0, 1e5)
+        return jax.lax.fori_loop(0, 1000, lambda _, s: step(s, Controls(0.3, 1.0, 0.0), k, ground, walls, DT), start)
+
+    for name in CLASSES:
+        state = drive(preset(name))
+        assert is_finite(state) and np.hypot(state.vx, state.vy) < 1e3
+
+
 def sliding(state, k):
     """Velocity (4, 2) m/s with which each tread is dragged against the ground, along and across its wheel."""
     left, right = steering.wheel_angles(state.steer, k)

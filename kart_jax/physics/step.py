@@ -15,7 +15,8 @@ def step(
     """Advance one kart by dt seconds (5 ms by default; see docs/physics.md for the convergence measured).
 
     Leapfrog: slips and loads are those at the start of the step, the tyre forces that relax towards them belong to
-    its middle, and so do the pedals' torques and the heading at which the velocity is integrated.
+    its middle, and so do the pedals' torques and the heading at which the velocity is integrated. Finite from every
+    speed up to 100 km/s; somewhere above, the air drag of one step is more than the speed that it acts on.
     """
     # The driver's limbs.
     steer, throttle, brake = steering.move(state, controls, params, dt)
