@@ -48,11 +48,7 @@ def flags() -> report.Flags:
     parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")
     parser.add_argument("--parts", nargs="+", choices=world.PARTS, default=list(world.PARTS), help="default: all")
     parser.add_argument("--frame-stack", type=whole, nargs="+", help="pictures per observation (default 1 4)")
-    parser.add_argument(
-        "--devices",
-        type=devices,
-        help="to split the karts over (default all; of a CPU its cores)",
-    )
+    parser.add_argument("--devices", type=devices, help="to split the karts over (default all; of a CPU its cores)")
     parser.add_argument("--keep-memory", action="store_true", help="after `kart_jax.keep_memory()`")
     return parser
 

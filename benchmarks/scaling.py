@@ -36,12 +36,7 @@ def flags() -> report.Flags:
     report.add_timing(parser)
     whole, devices = report.at_least(1), report.at_least(1, MOST_DEVICES)
     parser.add_argument("--what", nargs="+", choices=WHAT, default=list(WHAT), help="default: both")
-    parser.add_argument(
-        "--devices",
-        type=devices,
-        nargs="+",
-        help="default 1, 2, 4 ... up to all; of a CPU its cores",
-    )
+    parser.add_argument("--devices", type=devices, nargs="+", help="default 1, 2, 4 ... up to all; of a CPU its cores")
     parser.add_argument("--karts", type=whole, help="all together (default 1024, and that of `kart train`)")
     parser.add_argument("--frame-stack", type=whole, default=1, help="pictures per observation (default 1)")
     parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")

@@ -187,17 +187,20 @@ def _notes(path: Path) -> dict[str, Any]:
 def _digests(path: Path) -> dict[str, str]:
     """SHA-256 of each file of a checkpoint, by its path there."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".part")
-    return {file.relative_to(path).as_posix(): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    return {file.relative_to(path).as_posix(): _digest(file) for file in files}
+
+
+def _digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _check_files(path: Path, wanted: dict[str, Any]) -> None:
     """InputError when a file of the wanted parts is not as it was written; one from before there was a list passes."""
     if not (path / FILES).is_file():
         return
-    noted = json.loads((path / FILES).read_text())
-    found = _digests(path)
-    for name, digest in noted.items():
-        if name.partition("/")[0] in wanted and found.get(name) != digest:
+    for name, digest in json.loads((path / FILES).read_text()).items():
+        if name.partition("/")[0] in wanted and not ((path / name).is_file() and _digest(path / name) == digest):
             raise InputError(f"{path}: is damaged, its file {name} is not as it was written; use another")
 
 
