@@ -1,4 +1,5 @@
-"""The plot of a benchmark: lines over a logarithmic axis, or bars; matplotlib with the Agg canvas."""
+"""The plot of a benchmark: lines over a logarithmic axis, or bars; matplotlib with the Agg
+canvas."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -41,7 +42,9 @@ def _lines(axes: Axes, plot: Plot, rows: Sequence[Row]) -> None:
     """One line for each group of rows."""
     groups: dict[str, list[Row]] = {}
     for row in rows:
-        name = ", ".join(f"{key} {row[key]}" if isinstance(row[key], int) else str(row[key]) for key in plot.by)
+        name = ", ".join(
+            f"{key} {row[key]}" if isinstance(row[key], int) else str(row[key]) for key in plot.by
+        )
         groups.setdefault(name, []).append(row)
     for name, group in groups.items():
         values = [row[plot.y] for row in group]
@@ -59,7 +62,9 @@ def _bars(axes: Axes, plot: Plot, rows: Sequence[Row]) -> None:
     """One bar for each row, the first on top."""
     names = [", ".join(str(row[key]) for key in (plot.x, *plot.by)) for row in rows]
     values = [row[plot.y] for row in rows]
-    axes.barh(range(len(rows)), [_middle(value) for value in values], xerr=_whiskers(values), capsize=3)
+    axes.barh(
+        range(len(rows)), [_middle(value) for value in values], xerr=_whiskers(values), capsize=3
+    )
     axes.set_yticks(range(len(rows)), names, fontsize=8)
     axes.invert_yaxis()
     axes.set_xlabel(plot.label)

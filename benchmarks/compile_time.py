@@ -1,11 +1,12 @@
-"""How long programs take from a bare Python process until they are compiled: anew, and from JAX's cache on disk.
+"""How long programs take from a bare Python process until they are compiled: anew, and from JAX's
+cache on disk.
 
     python benchmarks/compile_time.py
     python benchmarks/compile_time.py --programs update --set telemetry_only=true
 
-Each repeat is a process of its own. "anew" begins with an empty cache folder, "cached" finds what the process before
-left there: compiled programs, and the update as it was traced (`train/kept.py`). The circuit itself comes from its own
-cache, as in every run but the first.
+Each repeat is a process of its own. "anew" begins with an empty cache folder, "cached" finds what
+the process before left there: compiled programs, and the update as it was traced (`train/kept.py`).
+The circuit itself comes from its own cache, as in every run but the first.
 """
 
 import argparse
@@ -36,12 +37,24 @@ def flags() -> report.Flags:
     """The command line."""
     parser = report.flags(__doc__)
     whole = report.at_least(1)
-    parser.add_argument("--programs", nargs="+", choices=PROGRAMS, help="one step of the environment, or one update")
-    parser.add_argument("--repeats", type=whole, help="processes of each (default 5; with --quick 1)")
-    parser.add_argument("--karts", type=whole, help="default 1024, and that of `kart train` for the update")
-    parser.add_argument("--frame-stack", type=whole, default=1, help="pictures per observation (default 1)")
-    parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="other flags of `kart train`")
+    parser.add_argument(
+        "--programs", nargs="+", choices=PROGRAMS, help="one step of the environment, or one update"
+    )
+    parser.add_argument(
+        "--repeats", type=whole, help="processes of each (default 5; with --quick 1)"
+    )
+    parser.add_argument(
+        "--karts", type=whole, help="default 1024, and that of `kart train` for the update"
+    )
+    parser.add_argument(
+        "--frame-stack", type=whole, default=1, help="pictures per observation (default 1)"
+    )
+    parser.add_argument(
+        "--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="other flags of `kart train`"
+    )
     return parser
 
 
@@ -63,7 +76,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
             yield {"program": program, "cache": cache, **stages, "ready": ready, "whole": whole}
 
 
-def compiled(program: str, wanted: tuple[str, int | None, int, tuple[str, ...]], cache: str) -> dict[str, float]:
+def compiled(
+    program: str, wanted: tuple[str, int | None, int, tuple[str, ...]], cache: str
+) -> dict[str, float]:
     """Seconds of each of `STAGES` in this process, which has imported nothing heavy yet."""
     track, karts, frame_stack, fields = wanted
     marks = [time.perf_counter()]
@@ -73,15 +88,17 @@ def compiled(program: str, wanted: tuple[str, int | None, int, tuple[str, ...]],
     if program == "update":
         import learner
 
-        from train import kept
-        from train.update import chunk
+        from train.ppo.update import chunk
+        from train.run import trace_cache
 
         marks.append(time.perf_counter())
         run = learner.start(learner.request(track, karts, frame_stack, fields))
         jax.block_until_ready(run.state)
         marks.append(time.perf_counter())
         given = (run.hyper, run.state, run.mesh)
-        exported = kept.find(run.graph, run.env, run.settings, *given)  # as `kart train` does
+        exported = trace_cache.find(
+            run.graph, run.env, run.settings, *given
+        )  # as `kart train` does
         lowered: Any = (
             chunk.lower(run.graph, run.env, run.settings.ppo.shape, *given)
             if exported is None
@@ -90,23 +107,29 @@ def compiled(program: str, wanted: tuple[str, int | None, int, tuple[str, ...]],
     else:
         import world
 
-        from kart_jax.env.batch import kart_mesh
+        from kart_jax.devices import kart_mesh
 
         marks.append(time.perf_counter())
-        batch = world.make(track, karts or 1024, frame_stack if program == "vision" else 0, kart_mesh(1))
+        batch = world.make(
+            track, karts or 1024, frame_stack if program == "vision" else 0, kart_mesh(1)
+        )
         jax.block_until_ready(batch.state)
         marks.append(time.perf_counter())
         lowered = world.lower(batch, program)
     marks.append(time.perf_counter())
     lowered.compile()
     marks.append(time.perf_counter())
-    return {stage: after - before for stage, before, after in zip(STAGES, marks, marks[1:], strict=False)}
+    return {
+        stage: after - before
+        for stage, before, after in zip(STAGES, marks, marks[1:], strict=False)
+    }
 
 
 def conclude(rows: list[Row]) -> list[str]:
     """The targets of the first update."""
     return [
-        f"first update {row['cache']}: {row['ready'].median:.1f} s; the target on 2 CPU cores is at most "
+        f"first update {row['cache']}: {row['ready'].median:.1f} s; the target on 2 CPU cores is "
+        "at most "
         f"{TARGETS[row['cache']]:.0f} s"
         for row in rows
         if row["program"] == "update"
@@ -114,7 +137,11 @@ def conclude(rows: list[Row]) -> list[str]:
 
 
 BENCHMARK = report.Benchmark(
-    "compile_time", COLUMNS, measure, report.Plot("program", "ready", "s, tracing and compiling", ("cache",)), conclude
+    "compile_time",
+    COLUMNS,
+    measure,
+    report.Plot("program", "ready", "s, tracing and compiling", ("cache",)),
+    conclude,
 )
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""A process of its own for one measurement: nothing compiled, no memory used, JAX not started yet."""
+"""A process of its own for one measurement: nothing compiled, no memory used, JAX not started
+yet."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -17,7 +18,8 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
     The process that calls must not have started JAX on a GPU: the memory there would be taken.
 
     Args:
-        function: at the top level of its module; like the arguments and the result it travels by pickle.
+        function: at the top level of its module; like the arguments and the result it travels by
+            pickle.
         arguments: for it.
 
     Raises:
@@ -28,6 +30,7 @@ def call(function: Callable[..., T], *arguments: Any) -> T:
             return pool.submit(function, *arguments).result()
         except BrokenProcessPool as error:
             raise InputError(
-                f"the process that measured {' '.join(map(str, arguments))} was ended, most likely because the memory "
+                f"the process that measured {' '.join(map(str, arguments))} was ended, most "
+                "likely because the memory "
                 "is full; choose fewer karts"
             ) from error

@@ -1,10 +1,11 @@
 """The choices in the hot loop of training, each way of doing it beside the one in use.
 
-    python benchmarks/hot_loop.py
-    python benchmarks/hot_loop.py --choices storage rendering --karts 1024 --frame-stack 1 4 --set rollout_steps=32
+    python benchmarks/hot_loop.py python benchmarks/hot_loop.py --choices storage rendering --karts
+    1024 --frame-stack 1 4 --set rollout_steps=32
 
-The first way of each choice is the one in use on this kind of device. The ways of a choice are timed in turns, on one
-device; "times" is how much faster than the way in use a way is. docs/performance.md says what follows from it.
+The first way of each choice is the one in use on this kind of device. The ways of a choice are
+timed in turns, on one device; "times" is how much faster than the way in use a way is.
+docs/performance.md says what follows from it.
 """
 
 import argparse
@@ -21,7 +22,7 @@ import update_ways
 import ways
 from report import Row
 
-from train.config import TrainConfig
+from train.run.config import TrainConfig
 
 CHOICES: dict[str, Callable[[TrainConfig], Iterator[ways.Way]]] = {
     "storage": ways.storage,
@@ -55,7 +56,10 @@ def flags() -> report.Flags:
     learner.add_flags(parser)
     names = list(CHOICES)
     parser.add_argument(
-        "--choices", nargs="+", choices=names, help=f"default: all of them; with --quick {', '.join(QUICK)}"
+        "--choices",
+        nargs="+",
+        choices=names,
+        help=f"default: all of them; with --quick {', '.join(QUICK)}",
     )
     return parser
 
@@ -63,7 +67,9 @@ def flags() -> report.Flags:
 def measure(arguments: argparse.Namespace) -> Iterator[Row]:
     """Every way of every choice, with the sizes of every run that is asked for."""
     if arguments.quick and not arguments.set:
-        arguments.set = ["rollout_steps=16", "minibatch_size=64"] if jax.default_backend() == "cpu" else []
+        arguments.set = (
+            ["rollout_steps=16", "minibatch_size=64"] if jax.default_backend() == "cpu" else []
+        )
     for config in learner.requests(arguments):
         alone = dataclasses.replace(config, devices=1)
         for choice in arguments.choices or (QUICK if arguments.quick else CHOICES):
@@ -77,7 +83,9 @@ def rows(found: list[ways.Way], arguments: argparse.Namespace) -> Iterator[dict[
         return
     try:
         calls = {way.name: way.call for way in found}
-        took = timing.side_by_side(calls, jax.block_until_ready, arguments.repeats, arguments.seconds)
+        took = timing.side_by_side(
+            calls, jax.block_until_ready, arguments.repeats, arguments.seconds
+        )
     except jax.errors.JaxRuntimeError as error:
         if not machine.out_of_memory(error):
             raise
@@ -86,7 +94,12 @@ def rows(found: list[ways.Way], arguments: argparse.Namespace) -> Iterator[dict[
     used = timing.rate(took[found[0].name], found[0].samples)
     for way in found:
         rate = timing.rate(took[way.name], way.samples)
-        yield {"way": way.name, "samples_per_second": rate, "times": rate.median / used.median, "bytes": way.bytes}
+        yield {
+            "way": way.name,
+            "samples_per_second": rate,
+            "times": rate.median / used.median,
+            "bytes": way.bytes,
+        }
 
 
 BENCHMARK = report.Benchmark(

@@ -1,9 +1,11 @@
-"""Lap and sector times of the scripted driver over circuits and classes, against real times where there are any.
+"""Lap and sector times of the scripted driver over circuits and classes, against real times where
+there are any.
 
     python benchmarks/lap_times.py                                   nine shipped circuits, all classes
     python benchmarks/lap_times.py PATH/genk.csv --line given        a recorded driven line, with the real times
 
-All karts drive at once in one batch per group of circuits of similar length. Run with --help for the options.
+All karts drive at once in one batch per group of circuits of similar length. Run with --help for
+the options.
 """
 
 import argparse
@@ -22,15 +24,22 @@ from kart_jax.drivers.types import Plan
 from kart_jax.physics.params import CLASSES, KartParams, preset
 from kart_jax.race.place import place
 from kart_jax.race.step import past_edge, step
-from kart_jax.track.load import load, names
+from kart_jax.track.catalogue import names
+from kart_jax.track.derive import load
 from kart_jax.track.types import Tracks
 
-DT, SUBSTEPS = 0.005, 8  # s per physics step and physics steps per control step: 25 Hz, as the environment
-RUN_UP = 60.0  # m before the line at which a kart starts, rolling at nine tenths of the planned speed
+DT, SUBSTEPS = (
+    0.005,
+    8,
+)  # s per physics step and physics steps per control step: 25 Hz, as the environment
+RUN_UP = (
+    60.0  # m before the line at which a kart starts, rolling at nine tenths of the planned speed
+)
 LONG = 2500.0  # m, longer circuits make a group of their own
 
-# s, poles and records by centre-line file and preset: kart_physics reference, section 2.2. The reference gives KZ and
-# KZ2 one mass and one power, those of our `kz2`. Row 18 asks for the first time of each.
+# s, poles and records by centre-line file and preset: kart_physics reference, section 2.2. The
+# reference gives KZ and KZ2 one mass and one power, those of our `kz2`. Row 18 asks for the first
+# time of each.
 REAL = {
     ("genk", "kz2"): {"KZ": 51.606, "KZ2": 52.061},
     ("genk", "ok"): {"OK": 52.109},
@@ -40,15 +49,16 @@ REAL = {
 }
 
 
-@struct.dataclass
-class Trail:
+class Trail(struct.PyTreeNode):
     """What is recorded after each control step of one kart."""
 
     last_lap: chex.Array  # () s, last valid lap; nan before the first
     last_sectors: chex.Array  # (3,) s
     valid_laps: chex.Array  # () int32
     deviation: chex.Array  # () m, offset from the planned path
-    beyond: chex.Array  # () m, of the outermost wheel past the edge of the asphalt; negative = inside
+    beyond: (
+        chex.Array
+    )  # () m, of the outermost wheel past the edge of the asphalt; negative = inside
     drift: chex.Array  # () rad, angle between nose and motion
 
 
@@ -62,7 +72,9 @@ def plan(tracks: Tracks, params: KartParams, line: str) -> Plan:
     return jax.vmap(lambda kart: scripted.prepare(tracks, kart, line))(params)
 
 
-def drive(tracks: Tracks, track: chex.Array, params: KartParams, kart_plan: Plan, steps: int) -> Trail:
+def drive(
+    tracks: Tracks, track: chex.Array, params: KartParams, kart_plan: Plan, steps: int
+) -> Trail:
     """Let one kart lap circuit `track` for `steps` control steps; fields (steps, ...)."""
     start = tracks.length[track] - RUN_UP
     offset, angle, speed = (
@@ -74,7 +86,9 @@ def drive(tracks: Tracks, track: chex.Array, params: KartParams, kart_plan: Plan
     def advance(race, _):
         kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
         hands = scripted.control(kart_plan, tracks, track, kart, params)
-        race = step(race, jax.tree.map(lambda leaf: leaf[None], hands), tracks, params, DT, SUBSTEPS)
+        race = step(
+            race, jax.tree.map(lambda leaf: leaf[None], hands), tracks, params, DT, SUBSTEPS
+        )
         kart, s = jax.tree.map(lambda leaf: leaf[0], race.karts), race.place.s[0]
         return race, Trail(
             last_lap=race.timing.last_lap[0],
@@ -139,7 +153,11 @@ def sectors(row: dict) -> str:
 
 def real(row: dict) -> str:
     """The real times and their classes."""
-    return ", ".join(f"{name} {time:.3f}" for name, time in row["real"].items()) if row["real"] else "-"
+    return (
+        ", ".join(f"{name} {time:.3f}" for name, time in row["real"].items())
+        if row["real"]
+        else "-"
+    )
 
 
 def ratio(row: dict) -> str:
@@ -165,10 +183,18 @@ COLUMNS = (
 def flags() -> report.Flags:
     """The command line."""
     parser = report.flags(__doc__)
-    parser.add_argument("tracks", nargs="*", help="names, pictures or centre-line CSV files; default the shipped ones")
+    parser.add_argument(
+        "tracks",
+        nargs="*",
+        help="names, pictures or centre-line CSV files; default the shipped ones",
+    )
     parser.add_argument("--kart", nargs="+", default=list(CLASSES), choices=CLASSES, help="classes")
-    parser.add_argument("--line", default="optimal", choices=scripted.LINES, help="racing line or the given line")
-    parser.add_argument("--laps", type=report.at_least(1), default=2, help="the last of them is reported")
+    parser.add_argument(
+        "--line", default="optimal", choices=scripted.LINES, help="racing line or the given line"
+    )
+    parser.add_argument(
+        "--laps", type=report.at_least(1), default=2, help="the last of them is reported"
+    )
     return parser
 
 
@@ -182,7 +208,9 @@ def measure_all(arguments: argparse.Namespace) -> Iterator[dict]:
             yield from measure(group, arguments.kart, arguments.line, arguments.laps)
 
 
-BENCHMARK = report.Benchmark("lap_times", COLUMNS, measure_all, report.Plot("track", "lap", "s, lap", ("class",)))
+BENCHMARK = report.Benchmark(
+    "lap_times", COLUMNS, measure_all, report.Plot("track", "lap", "s, lap", ("class",))
+)
 
 if __name__ == "__main__":
     report.run(BENCHMARK, flags())

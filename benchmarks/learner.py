@@ -1,4 +1,5 @@
-"""A training run for benchmarks: as `kart train` sets it up, without a folder; an update takes all its epochs."""
+"""A training run for benchmarks: as `kart train` sets it up, without a folder; an update takes all
+its epochs."""
 
 import argparse
 import dataclasses
@@ -13,14 +14,14 @@ from jax.sharding import Mesh
 
 from kart_jax.env.core import KartEnv
 from kart_jax.errors import InputError
-from train import loop
-from train import state as train_state
-from train.config import LARGEST, Settings, TrainConfig
-from train.ppo import Hyperparameters, hyperparameters
-from train.profiles import resolve
-from train.settings_file import holds, named
-from train.state import TrainState
-from train.update import Graph
+from train.ppo.config import LARGEST
+from train.ppo.hyperparameters import Hyperparameters, hyperparameters
+from train.ppo.train_state import TrainState
+from train.ppo.update import Graph
+from train.run import placement, prepare
+from train.run.config import Settings, TrainConfig
+from train.run.config_file import holds, named
+from train.run.defaults import resolve
 
 
 @dataclasses.dataclass
@@ -43,15 +44,22 @@ class Learner:
 def add_flags(parser: report.Flags) -> None:
     """Flags that choose a run."""
     whole = report.at_least(1)
-    parser.add_argument("--karts", type=whole, nargs="+", help="karts driven at once (default that of `kart train`)")
-    parser.add_argument("--frame-stack", type=whole, nargs="+", help="pictures per observation (default likewise)")
-    parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")
+    parser.add_argument(
+        "--karts", type=whole, nargs="+", help="karts driven at once (default that of `kart train`)"
+    )
+    parser.add_argument(
+        "--frame-stack", type=whole, nargs="+", help="pictures per observation (default likewise)"
+    )
+    parser.add_argument(
+        "--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)"
+    )
     parser.add_argument(
         "--set",
         nargs="+",
         default=[],
         metavar="FIELD=VALUE",
-        help="other flags of `kart train`, as rollout_steps=64 minibatch_size=8192 telemetry_only=true",
+        help="other flags of `kart train`, as rollout_steps=64 minibatch_size=8192 "
+        "telemetry_only=true",
     )
 
 
@@ -64,10 +72,14 @@ def requests(arguments: argparse.Namespace) -> list[TrainConfig]:
     ]
 
 
-def request(track: str, karts: int | None, frame_stack: int | None, fields: Sequence[str]) -> TrainConfig:
+def request(
+    track: str, karts: int | None, frame_stack: int | None, fields: Sequence[str]
+) -> TrainConfig:
     """One run; None = as `kart train` chooses, `fields` as `--set` has them."""
     given = dict(map(assignment, fields))
-    return dataclasses.replace(TrainConfig(track_name=(track,), vector_envs=karts, frame_stack=frame_stack), **given)
+    return dataclasses.replace(
+        TrainConfig(track_name=(track,), vector_envs=karts, frame_stack=frame_stack), **given
+    )
 
 
 def assignment(words: str) -> tuple[str, Any]:
@@ -76,7 +88,9 @@ def assignment(words: str) -> tuple[str, Any]:
     name = name.replace("-", "_")
     hints = typing.get_type_hints(TrainConfig)
     if name not in hints or not equals:
-        raise InputError(f"--set has {words}; write FIELD=VALUE with a flag of kart train: {', '.join(hints)}")
+        raise InputError(
+            f"--set has {words}; write FIELD=VALUE with a flag of kart train: {', '.join(hints)}"
+        )
     try:
         value = json.loads(given)
     except ValueError:
@@ -87,7 +101,8 @@ def assignment(words: str) -> tuple[str, Any]:
 
 
 def settle(config: TrainConfig) -> Settings:
-    """The numbers of a run; every update takes all its gradient steps, however far the policy moves."""
+    """The numbers of a run; every update takes all its gradient steps, however far the policy
+    moves."""
     settings = resolve(config, jax.default_backend(), None, jax.local_device_count())
     return dataclasses.replace(settings, ppo=dataclasses.replace(settings.ppo, target_kl=LARGEST))
 
@@ -95,10 +110,10 @@ def settle(config: TrainConfig) -> Settings:
 def start(config: TrainConfig) -> Learner:
     """Set up a run."""
     settings = settle(config)
-    mesh = loop.choose_mesh(config, settings)
-    env = train_state.replicate(loop.make_env(settings), mesh)
-    graph, state = train_state.start(env, settings, mesh)
-    hyper = train_state.replicate(hyperparameters(settings.ppo, settings.updates), mesh)
+    mesh = prepare.choose_mesh(config, settings)
+    env = placement.replicate(prepare.make_env(settings), mesh)
+    graph, state = placement.start(env, settings, mesh)
+    hyper = placement.replicate(hyperparameters(settings.ppo, settings.updates), mesh)
     return Learner(settings, mesh, env, graph, hyper, state)
 
 

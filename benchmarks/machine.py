@@ -1,4 +1,5 @@
-"""What a figure was measured on: processor, memory, devices, versions and the commit of the code."""
+"""What a figure was measured on: processor, memory, devices, versions and the commit of the
+code."""
 
 import importlib.metadata
 import os
@@ -30,12 +31,16 @@ def cores() -> int:
 
 
 def memory_gb() -> float | None:
-    """Main memory in GB that this process may use, in a container its share; None where the system does not tell."""
+    """Main memory in GB that this process may use, in a container its share; None where the system
+    does not tell."""
     try:
         there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # of control groups, version 2 and 1
+    for limit in (
+        "memory.max",
+        "memory/memory.limit_in_bytes",
+    ):  # of control groups, version 2 and 1
         try:
             there = min(there, int((CONTROL_GROUPS / limit).read_text()))
         except (OSError, ValueError):  # no such group, or "max"
@@ -55,7 +60,8 @@ def versions() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """Commit of the checkout that this file is in, `+` behind it if files differ; None outside a checkout."""
+    """Commit of the checkout that this file is in, `+` behind it if files differ; None outside a
+    checkout."""
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(Path(__file__).parent), *words]
@@ -65,7 +71,9 @@ def commit() -> str | None:
         git(
             "ls-files", "--error-unmatch", Path(__file__).name
         )  # an installed copy may lie in another project's checkout
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+        return git("rev-parse", "HEAD") + (
+            "+" if git("status", "--porcelain", "--untracked-files=no") else ""
+        )
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -94,10 +102,13 @@ def stamp() -> dict[str, Any]:
 
 
 def peak_memory() -> int | None:
-    """Most bytes so far on the fullest device, or of this process where the device is the CPU; None = not known."""
+    """Most bytes so far on the fullest device, or of this process where the device is the CPU; None
+    = not known."""
     import jax
 
-    told = [(device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()]
+    told = [
+        (device.memory_stats() or {}).get("peak_bytes_in_use") for device in jax.local_devices()
+    ]
     known = [value for value in told if value is not None]
     if known:
         return max(known)
@@ -110,8 +121,9 @@ def peak_memory() -> int | None:
 
 
 def memory_of(compiled: Any) -> int | None:
-    """Bytes that a compiled program holds on one device by the compiler's account: arguments, results that do not take
-    the place of an argument, and what it needs meanwhile; None = not told."""
+    """Bytes that a compiled program holds on one device by the compiler's account: arguments,
+    results that do not take the place of an argument, and what it needs meanwhile; None = not
+    told."""
     told = compiled.memory_analysis()
     if told is None:
         return None

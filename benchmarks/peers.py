@@ -4,10 +4,11 @@
     python benchmarks/peers.py --only envpool kart_jax --environment FOLDER
     python benchmarks/peers.py --python PATH            a Python that has the packages
 
-Gymnasium CarRacing alone and under Stable-Baselines3's PPO, EnvPool's CarRacing, JAXenstein's maze. Their packages are
-installed into a throw-away environment, which is kept for the next time; what cannot be installed is left out, and
-the reason stands in its row. CarRacing draws 96x96 pictures, JAXenstein and kart_jax 84x84; PPO sees 84x84 in both
-cases, with the same convolutions and heads, samples per update, epochs and batch.
+Gymnasium CarRacing alone and under Stable-Baselines3's PPO, EnvPool's CarRacing, JAXenstein's maze.
+Their packages are installed into a throw-away environment, which is kept for the next time; what
+cannot be installed is left out, and the reason stands in its row. CarRacing draws 96x96 pictures,
+JAXenstein and kart_jax 84x84; PPO sees 84x84 in both cases, with the same convolutions and heads,
+samples per update, epochs and batch.
 """
 
 import argparse
@@ -49,13 +50,29 @@ class Peer:
 
 PEERS = {
     "gymnasium": Peer("Gymnasium CarRacing, 1", "frames", (CARRACING,), "carracing.py", ("1",)),
-    "gymnasium8": Peer("Gymnasium CarRacing, 8 processes", "frames", (CARRACING,), "carracing.py", ("8",)),
-    "envpool": Peer("EnvPool CarRacing, 64", "frames", ("envpool",), "envpool_carracing.py", ("64",)),
-    "jaxenstein": Peer("JAXenstein my-way-home, 1,024", "frames", (JAXENSTEIN,), "jaxenstein_maze.py", ("1024",)),
-    "sb3": Peer("SB3 PPO on CarRacing, 8 processes", "training", (CARRACING, *SB3), "sb3_carracing.py", ("8",)),
+    "gymnasium8": Peer(
+        "Gymnasium CarRacing, 8 processes", "frames", (CARRACING,), "carracing.py", ("8",)
+    ),
+    "envpool": Peer(
+        "EnvPool CarRacing, 64", "frames", ("envpool",), "envpool_carracing.py", ("64",)
+    ),
+    "jaxenstein": Peer(
+        "JAXenstein my-way-home, 1,024", "frames", (JAXENSTEIN,), "jaxenstein_maze.py", ("1024",)
+    ),
+    "sb3": Peer(
+        "SB3 PPO on CarRacing, 8 processes",
+        "training",
+        (CARRACING, *SB3),
+        "sb3_carracing.py",
+        ("8",),
+    ),
 }
 OURS = {"kart_jax": "frames", "kart_jax_ppo": "training"}
-TARGETS = (("kart_jax", "envpool", 10.0), ("kart_jax", "gymnasium", 100.0), ("kart_jax_ppo", "sb3", 2.5))
+TARGETS = (
+    ("kart_jax", "envpool", 10.0),
+    ("kart_jax", "gymnasium", 100.0),
+    ("kart_jax_ppo", "sb3", 2.5),
+)
 COLUMNS = (
     report.text("what", "what", 8),
     report.text("who", "title", 40),
@@ -70,11 +87,23 @@ def flags() -> report.Flags:
     report.add_timing(parser, seconds=1.0)
     whole = report.at_least(1)
     parser.add_argument("--only", nargs="+", choices=(*PEERS, *OURS), help="default: all")
-    parser.add_argument("--environment", metavar="FOLDER", help="the throw-away environment (default: in the cache)")
-    parser.add_argument("--python", metavar="PATH", help="a Python that has the packages; nothing is installed")
-    parser.add_argument("--jaxenstein", default=JAXENSTEIN, help="what pip installs it from (default: its repository)")
-    parser.add_argument("--karts", type=whole, default=1024, help="of our environment (default 1024)")
-    parser.add_argument("--samples", type=whole, help="steps of one PPO update (default 2048; with --quick 512)")
+    parser.add_argument(
+        "--environment", metavar="FOLDER", help="the throw-away environment (default: in the cache)"
+    )
+    parser.add_argument(
+        "--python", metavar="PATH", help="a Python that has the packages; nothing is installed"
+    )
+    parser.add_argument(
+        "--jaxenstein",
+        default=JAXENSTEIN,
+        help="what pip installs it from (default: its repository)",
+    )
+    parser.add_argument(
+        "--karts", type=whole, default=1024, help="of our environment (default 1024)"
+    )
+    parser.add_argument(
+        "--samples", type=whole, help="steps of one PPO update (default 2048; with --quick 512)"
+    )
     return parser
 
 
@@ -86,14 +115,24 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
     chosen = arguments.only or [*PEERS, *OURS]
     for name, peer in PEERS.items():
         if name in chosen:
-            yield {"name": name, "what": peer.what, "title": peer.title, **others(name, peer, samples, arguments)}
+            yield {
+                "name": name,
+                "what": peer.what,
+                "title": peer.title,
+                **others(name, peer, samples, arguments),
+            }
     if "kart_jax" in chosen:
         title = f"kart_jax with the 84x84 view, {arguments.karts:,}"
         rate = fresh.call(our_frames, arguments.karts, arguments.repeats, arguments.seconds)
         yield {"name": "kart_jax", "what": "frames", "title": title, "per_second": rate}
     if "kart_jax_ppo" in chosen:
         rate = fresh.call(our_training, samples, arguments.repeats)
-        yield {"name": "kart_jax_ppo", "what": "training", "title": "kart_jax PPO, 16 karts", "per_second": rate}
+        yield {
+            "name": "kart_jax_ppo",
+            "what": "training",
+            "title": "kart_jax PPO, 16 karts",
+            "per_second": rate,
+        }
 
 
 def others(name: str, peer: Peer, samples: int, arguments: argparse.Namespace) -> Row:
@@ -116,7 +155,11 @@ def others(name: str, peer: Peer, samples: int, arguments: argparse.Namespace) -
         return {"note": f"left out: its program failed ({said[-1]})"}
     found = json.loads(done.stdout.strip().splitlines()[-1])
     rate = Spread(found["median"], found["low"], found["high"], tuple(found["repeats"]))
-    return {"per_second": rate, "environment": found["environment"], "versions": throwaway.versions(python, packages)}
+    return {
+        "per_second": rate,
+        "environment": found["environment"],
+        "versions": throwaway.versions(python, packages),
+    }
 
 
 def our_frames(karts: int, repeats: int, seconds: float) -> Spread:
@@ -125,7 +168,7 @@ def our_frames(karts: int, repeats: int, seconds: float) -> Spread:
     import timing
     import world
 
-    from kart_jax.env.batch import kart_mesh
+    from kart_jax.devices import kart_mesh
 
     jax.config.update("jax_num_cpu_devices", machine.cores())
     batch = world.make("circuit", karts, 1, kart_mesh())
@@ -140,7 +183,12 @@ def our_training(samples: int, repeats: int) -> Spread:
     import timing
     import update_parts
 
-    sizes = [f"rollout_steps={samples // 16}", f"epochs={EPOCHS}", f"minibatch_size={BATCH}", "devices=1"]
+    sizes = [
+        f"rollout_steps={samples // 16}",
+        f"epochs={EPOCHS}",
+        f"minibatch_size={BATCH}",
+        "devices=1",
+    ]
     run = learner.start(learner.request("circuit", 16, 1, sizes))
     took = timing.seconds(update_parts.update(run), jax.block_until_ready, repeats, 0.0)
     return timing.rate(took, run.settings.steps_per_chunk)
@@ -150,14 +198,19 @@ def conclude(rows: list[Row]) -> list[str]:
     """Ours against theirs."""
     rates = {row["name"]: row["per_second"].median for row in rows if "per_second" in row}
     return [
-        f"{ours}: {rates[ours] / rates[theirs]:.1f} times {theirs}; the target on 2 CPU cores is {least:g} times"
+        f"{ours}: {rates[ours] / rates[theirs]:.1f} times {theirs}; the target on 2 CPU cores is "
+        f"{least:g} times"
         for ours, theirs, least in TARGETS
         if ours in rates and theirs in rates
     ]
 
 
 BENCHMARK = report.Benchmark(
-    "peers", COLUMNS, measure, report.Plot("title", "per_second", "frames/s or training steps/s"), conclude
+    "peers",
+    COLUMNS,
+    measure,
+    report.Plot("title", "per_second", "frames/s or training steps/s"),
+    conclude,
 )
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
-"""Run the acceptance checks of the physics and print the validation table of docs/physics.md (markdown).
+"""Run the acceptance checks of the physics and print the validation table of docs/physics.md
+(markdown).
 
     python benchmarks/physics_table.py
 
-Every check drives the real `step` (float64, 5 ms unless said) or the very functions it is made of. The rows are
-those of the acceptance table; tests/test_physics_table.py asserts the same checks. A line that "departs" is outside the
-range of the reference, which it names; what is allowed is then a frozen range of our own.
+Every check drives the real `step` (float64, 5 ms unless said) or the very functions it is made of.
+The rows are those of the acceptance table; tests/test_physics_table.py asserts the same checks. A
+line that "departs" is outside the range of the reference, which it names; what is allowed is then a
+frozen range of our own.
 """
 
 import argparse
@@ -47,7 +49,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
     """All checks, in the order of their rows."""
     jax.config.update("jax_enable_x64", True)
     sections = QUICK if arguments.quick else SECTIONS
-    for check in sorted((check for section in sections for check in section()), key=lambda check: check.row):
+    for check in sorted(
+        (check for section in sections for check in section()), key=lambda check: check.row
+    ):
         yield dataclasses.asdict(check) | {"passed": bool(check.passed), "verdict": check.verdict}
 
 

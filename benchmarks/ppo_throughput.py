@@ -1,13 +1,14 @@
 """PPO end to end, and where the time of an update goes: stepping, inference, learning, logging.
 
-    python benchmarks/ppo_throughput.py
-    python benchmarks/ppo_throughput.py --karts 1024 4096 --frame-stack 1 4 --set rollout_steps=64 minibatch_size=8192
+    python benchmarks/ppo_throughput.py python benchmarks/ppo_throughput.py --karts 1024 4096
+    --frame-stack 1 4 --set rollout_steps=64 minibatch_size=8192
 
-"whole update" is the compiled chunk of `kart train`, waited for. Every other line is a program of its own with the
-same sizes, compiled alone and timed side by side with it (`update_parts.py`); what the compiler does better or worse
-in one piece than in parts is in the lines called "other". An update takes all its epochs here, however far the policy
-moves. "bare network" is the network alone doing as many forward and backward passes. Logging happens on the host while
-the device works on the next update; "with logging" is the loop of `kart train` without its checkpoints.
+"whole update" is the compiled chunk of `kart train`, waited for. Every other line is a program of
+its own with the same sizes, compiled alone and timed side by side with it (`update_parts.py`); what
+the compiler does better or worse in one piece than in parts is in the lines called "other". An
+update takes all its epochs here, however far the policy moves. "bare network" is the network alone
+doing as many forward and backward passes. Logging happens on the host while the device works on the
+next update; "with logging" is the loop of `kart train` without its checkpoints.
 """
 
 import argparse
@@ -84,7 +85,13 @@ def parts(run: Learner, arguments: argparse.Namespace) -> Iterator[Row]:
     for part, seconds in breakdown(took, whole).items():
         yield {"part": part, "seconds": seconds, "share": seconds.median / whole.median}
     rate = timing.rate(whole, run.settings.ppo.steps_per_update)
-    yield {"part": "whole update", "seconds": whole, "share": 1.0, "steps_per_second": rate, "peak_bytes": peak}
+    yield {
+        "part": "whole update",
+        "seconds": whole,
+        "share": 1.0,
+        "steps_per_second": rate,
+        "peak_bytes": peak,
+    }
     yield {"part": "bare network", "seconds": bare, "share": bare.median / whole.median}
     yield from logging(run, arguments.repeats)
 
@@ -122,20 +129,30 @@ def with_logging(run: Learner, repeats: int) -> tuple[Spread, Spread]:
 
     from rich.console import Console
 
-    from train.chunks import Chunks
-    from train.console import Screen
-    from train.loop import Run
-    from train.loop import report as write_down
-    from train.progress import Progress
-    from train.reporter import Reporter
-    from train.run_folder import RunFolder
+    from train.run.chunks import Chunks
+    from train.run.console import Screen
+    from train.run.loop import report as write_down
+    from train.run.progress import Progress
+    from train.run.reporter import Reporter
+    from train.run.run_folder import RunFolder
+    from train.run.types import Run
 
     logs, whole = [], []
     with tempfile.TemporaryDirectory() as name:
         folder = RunFolder(Path(name))
         folder.create(run.settings)
         begun = time.monotonic()
-        one = Run(folder, run.settings, run.mesh, run.env, run.graph, run.hyper, run.state, Progress(), begun)
+        one = Run(
+            folder,
+            run.settings,
+            run.mesh,
+            run.env,
+            run.graph,
+            run.hyper,
+            run.state,
+            Progress(),
+            begun,
+        )
         with Screen(run.settings.timesteps, 0, Console(file=io.StringIO())) as screen:
             reporters, chunks = [Reporter(one, screen)], Chunks([one])
             chunks.launch()
@@ -156,13 +173,16 @@ def with_logging(run: Learner, repeats: int) -> tuple[Spread, Spread]:
 def conclude(rows: list[Row]) -> list[str]:
     """How near the update is to the bare network."""
     said = []
-    bare = {(row["karts"], row["frame_stack"]): row for row in rows if row["part"] == "bare network"}
+    bare = {
+        (row["karts"], row["frame_stack"]): row for row in rows if row["part"] == "bare network"
+    }
     for row in rows:
         network = bare.get((row["karts"], row["frame_stack"]))
         if row["part"] == "whole update" and network is not None:
             ratio = row["seconds"].median / network["seconds"].median
             said.append(
-                f"{row['karts']} karts, {row['frame_stack']} frames: {ratio:.2f} times the bare network; the target "
+                f"{row['karts']} karts, {row['frame_stack']} frames: {ratio:.2f} times the bare "
+                "network; the target "
                 f"is {NETWORK_TARGET}"
             )
     return said

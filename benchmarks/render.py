@@ -22,9 +22,9 @@ from report import Row
 from kart_jax.render.scene import Scene, pack
 from kart_jax.render.types import Appearance, Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render, render_packed
-from kart_jax.stage import compiler_options
 from kart_jax.track import query
-from kart_jax.track.load import load
+from kart_jax.track.derive import load
+from kart_jax.xla.stage import compiler_options
 
 MOST_PIXELS = 10_000_000  # of one call by default: 1024 karts at 84x84 are 7 million
 COLUMNS = (
@@ -40,10 +40,18 @@ def flags() -> report.Flags:
     """The command line."""
     parser = report.flags(__doc__)
     report.add_timing(parser)
-    parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")
-    parser.add_argument("--size", type=size, nargs="+", help="HEIGHTxWIDTH (default 42x42 to 720x1280)")
-    parser.add_argument("--karts", type=report.at_least(1), nargs="+", help="eyes of one call (default 1 64 1024)")
-    parser.add_argument("--packed", action="store_true", help="draw the packed words that the environment uses")
+    parser.add_argument(
+        "--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)"
+    )
+    parser.add_argument(
+        "--size", type=size, nargs="+", help="HEIGHTxWIDTH (default 42x42 to 720x1280)"
+    )
+    parser.add_argument(
+        "--karts", type=report.at_least(1), nargs="+", help="eyes of one call (default 1 64 1024)"
+    )
+    parser.add_argument(
+        "--packed", action="store_true", help="draw the packed words that the environment uses"
+    )
     return parser
 
 
@@ -56,14 +64,17 @@ def size(words: str) -> tuple[int, int]:
 
 
 def poses(track: str, count: int) -> tuple[Scene, Pose]:
-    """A packed scene and `count` karts spread over the circuit, up to 4 m beside its centre line."""
+    """A packed scene and `count` karts spread over the circuit, up to 4 m beside its centre
+    line."""
     tracks = load(track)
     rng = np.random.default_rng(0)
     s = jnp.asarray(rng.uniform(0.0, float(tracks.length[0]), count), jnp.float32)
     n = jnp.asarray(rng.uniform(-4.0, 4.0, count), jnp.float32)
     x, y, yaw = query.pose_at(tracks, jnp.zeros(count, jnp.int32), s, n)
     tilt = jnp.asarray(rng.normal(0.0, 0.02, (3, count)), jnp.float32)
-    return pack(tracks), Pose(x=x, y=y, yaw=yaw, roll=tilt[0], pitch=tilt[1], steering_wheel=10.0 * tilt[2])
+    return pack(tracks), Pose(
+        x=x, y=y, yaw=yaw, roll=tilt[0], pitch=tilt[1], steering_wheel=10.0 * tilt[2]
+    )
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[Row]:
@@ -85,7 +96,9 @@ def figures(arguments: argparse.Namespace, karts: int, config: ViewConfig) -> Ro
 
     @partial(jax.jit, compiler_options=compiler_options())
     def frames(scene: Scene, eyes: Pose, look: Appearance) -> jax.Array:
-        return jax.vmap(lambda eye: partial(draw, config=config)(scene, jnp.int32(0), eye, look))(eyes)
+        return jax.vmap(lambda eye: partial(draw, config=config)(scene, jnp.int32(0), eye, look))(
+            eyes
+        )
 
     try:
         scene, eyes = poses(arguments.track, karts)
@@ -96,7 +109,10 @@ def figures(arguments: argparse.Namespace, karts: int, config: ViewConfig) -> Ro
             raise
         return {"note": "out of memory"}
     pixels = karts * config.height * config.width
-    return {"frames_per_second": timing.rate(took, karts), "pixels_per_second": timing.rate(took, pixels)}
+    return {
+        "frames_per_second": timing.rate(took, karts),
+        "pixels_per_second": timing.rate(took, pixels),
+    }
 
 
 BENCHMARK = report.Benchmark(

@@ -1,7 +1,8 @@
 """What a benchmark tells: flags that all of them have, a table on the screen, a JSON line, a plot.
 
-A benchmark is a generator of rows; each row is shown as soon as it is measured. A row is a dictionary; a figure in it
-is a number or a `timing.Spread`, and what could not be measured is absent, with the reason under "note".
+A benchmark is a generator of rows; each row is shown as soon as it is measured. A row is a
+dictionary; a figure in it is a number or a `timing.Spread`, and what could not be measured is
+absent, with the reason under "note".
 """
 
 import argparse
@@ -40,7 +41,9 @@ def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
 
     def read(text: str) -> int:
         if not text.strip().isdecimal() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"is {text!r}; it must be a whole number from {least} to {most}")
+            raise argparse.ArgumentTypeError(
+                f"is {text!r}; it must be a whole number from {least} to {most}"
+            )
         return int(text)
 
     return read
@@ -49,8 +52,12 @@ def at_least(least: int, most: int = 10**9) -> Callable[[str], int]:
 def flags(description: str | None) -> Flags:
     """The flags that every benchmark has; `description` is the script's docstring."""
     parser = Flags(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a short version, as `kart bench` runs it")
-    parser.add_argument("--json", action="store_true", help="print the JSON line instead of the table")
+    parser.add_argument(
+        "--quick", action="store_true", help="a short version, as `kart bench` runs it"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the JSON line instead of the table"
+    )
     parser.add_argument("--out", metavar="FILE", help="append the JSON line to this file")
     parser.add_argument("--plot", metavar="FILE", help="draw the figures: .png, .pdf or .svg")
     return parser
@@ -65,7 +72,10 @@ def add_timing(parser: Flags, repeats: int = LEAST_REPEATS, seconds: float = 0.5
         help=f"timed repeats after the warm-up, from {LEAST_REPEATS} on (default {repeats})",
     )
     parser.add_argument(
-        "--seconds", type=float, default=seconds, help=f"that a repeat lasts at least (default {seconds})"
+        "--seconds",
+        type=float,
+        default=seconds,
+        help=f"that a repeat lasts at least (default {seconds})",
     )
 
 
@@ -151,7 +161,10 @@ def run(benchmark: Benchmark, parser: Flags, words: Sequence[str] | None = None)
         for row in benchmark.measure(arguments):
             rows.append(row)
             if not arguments.json:
-                print(_line([column.show(row) for column in benchmark.columns], benchmark.columns), flush=True)
+                print(
+                    _line([column.show(row) for column in benchmark.columns], benchmark.columns),
+                    flush=True,
+                )
         _finish(benchmark, arguments, rows)
     except InputError as error:
         parser.exit(2, f"{parser.prog}: {error}\n")
@@ -165,19 +178,25 @@ def _check(arguments: argparse.Namespace) -> None:
         if Path(arguments.plot).suffix not in (".png", ".pdf", ".svg"):
             raise InputError(f"--plot is {arguments.plot}; its name must end in .png, .pdf or .svg")
         if importlib.util.find_spec("matplotlib") is None:
-            raise InputError("--plot needs matplotlib, which is not installed; install it or leave --plot out")
+            raise InputError(
+                "--plot needs matplotlib, which is not installed; install it or leave --plot out"
+            )
         check_place(arguments.plot)
     if arguments.out is not None:
         path = Path(arguments.out)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.open("a").close()
-    if getattr(arguments, "seconds", 1.0) < 0 or not math.isfinite(getattr(arguments, "seconds", 1.0)):
+    if getattr(arguments, "seconds", 1.0) < 0 or not math.isfinite(
+        getattr(arguments, "seconds", 1.0)
+    ):
         raise InputError(f"--seconds is {arguments.seconds}; it must be a number from 0 on")
 
 
 def _line(cells: Sequence[str], columns: Sequence[Column]) -> str:
     """One line of a markdown table."""
-    return f"| {' | '.join(column.fit(cell) for cell, column in zip(cells, columns, strict=True))} |"
+    return (
+        f"| {' | '.join(column.fit(cell) for cell, column in zip(cells, columns, strict=True))} |"
+    )
 
 
 def _finish(benchmark: Benchmark, arguments: argparse.Namespace, rows: list[Row]) -> None:
@@ -200,9 +219,13 @@ def _finish(benchmark: Benchmark, arguments: argparse.Namespace, rows: list[Row]
     sys.stdout.flush()
 
 
-def record(name: str, arguments: argparse.Namespace, stamp: dict[str, Any], rows: list[Row]) -> dict[str, Any]:
+def record(
+    name: str, arguments: argparse.Namespace, stamp: dict[str, Any], rows: list[Row]
+) -> dict[str, Any]:
     """The content of the JSON line."""
-    told = {key: value for key, value in vars(arguments).items() if key not in ("json", "out", "plot")}
+    told = {
+        key: value for key, value in vars(arguments).items() if key not in ("json", "out", "plot")
+    }
     time = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     return {"benchmark": name, "time": time, **stamp, "settings": told, "rows": rows}
 
@@ -214,7 +237,9 @@ def caption(stamp: dict[str, Any]) -> str:
     if device["backend"] != "cpu":
         where = f"{device['count']} x {device['kind']}, {where}"
     commit = stamp["commit"]
-    of_commit = "" if commit is None else f", commit {commit[:8]}{'+' if commit.endswith('+') else ''}"
+    of_commit = (
+        "" if commit is None else f", commit {commit[:8]}{'+' if commit.endswith('+') else ''}"
+    )
     return f"{where}; jax {versions['jax']}, Python {versions['python']}{of_commit}"
 
 

@@ -1,10 +1,12 @@
-"""How throughput grows with devices: the environment with the view, and training, on 1, 2, 4 ... devices.
+"""How throughput grows with devices: the environment with the view, and training, on 1, 2, 4 ...
+devices.
 
     python benchmarks/scaling.py
     python benchmarks/scaling.py --devices 1 2 4 8 --karts 8192 --what environment
 
-The karts are the same in number on however many devices (strong scaling). Each row is a process of its own: on a CPU
-each core becomes a device. One CPU device uses more than one core where the compiler can, so its share is not one core.
+The karts are the same in number on however many devices (strong scaling). Each row is a process of
+its own: on a CPU each core becomes a device. One CPU device uses more than one core where the
+compiler can, so its share is not one core.
 """
 
 import argparse
@@ -16,7 +18,7 @@ import report
 from report import Row
 from timing import Spread
 
-from train.config import MOST_DEVICES
+from train.run.config import MOST_DEVICES
 
 WHAT = ("environment", "training")
 COLUMNS = (
@@ -36,11 +38,24 @@ def flags() -> report.Flags:
     report.add_timing(parser)
     whole, devices = report.at_least(1), report.at_least(1, MOST_DEVICES)
     parser.add_argument("--what", nargs="+", choices=WHAT, default=list(WHAT), help="default: both")
-    parser.add_argument("--devices", type=devices, nargs="+", help="default 1, 2, 4 ... up to all; of a CPU its cores")
-    parser.add_argument("--karts", type=whole, help="all together (default 1024, and that of `kart train`)")
-    parser.add_argument("--frame-stack", type=whole, default=1, help="pictures per observation (default 1)")
-    parser.add_argument("--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)")
-    parser.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE", help="other flags of `kart train`")
+    parser.add_argument(
+        "--devices",
+        type=devices,
+        nargs="+",
+        help="default 1, 2, 4 ... up to all; of a CPU its cores",
+    )
+    parser.add_argument(
+        "--karts", type=whole, help="all together (default 1024, and that of `kart train`)"
+    )
+    parser.add_argument(
+        "--frame-stack", type=whole, default=1, help="pictures per observation (default 1)"
+    )
+    parser.add_argument(
+        "--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)"
+    )
+    parser.add_argument(
+        "--set", nargs="+", default=[], metavar="FIELD=VALUE", help="other flags of `kart train`"
+    )
     return parser
 
 
@@ -49,7 +64,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[Row]:
     if arguments.quick and not arguments.set:
         arguments.set = ["rollout_steps=32"]
     most = fresh.call(there)
-    counts = arguments.devices or [2**power for power in range(most.bit_length()) if 2**power <= most]
+    counts = arguments.devices or [
+        2**power for power in range(most.bit_length()) if 2**power <= most
+    ]
     for what in arguments.what:
         first = None
         for devices in counts:
@@ -87,9 +104,11 @@ def _environment(devices: int, arguments: argparse.Namespace):
     """A step of all karts: the function, the karts, the steps that it takes."""
     import world
 
-    from kart_jax.env.batch import kart_mesh
+    from kart_jax.devices import kart_mesh
 
-    batch = world.make(arguments.track, arguments.karts or 1024, arguments.frame_stack, kart_mesh(devices))
+    batch = world.make(
+        arguments.track, arguments.karts or 1024, arguments.frame_stack, kart_mesh(devices)
+    )
     return world.stepper(batch, world.lower(batch, "vision").compile()), batch.karts, batch.karts
 
 
@@ -99,7 +118,9 @@ def _training(devices: int, arguments: argparse.Namespace):
     import update_parts
 
     fields = [*arguments.set, f"devices={devices}"]
-    run = learner.start(learner.request(arguments.track, arguments.karts, arguments.frame_stack, fields))
+    run = learner.start(
+        learner.request(arguments.track, arguments.karts, arguments.frame_stack, fields)
+    )
     return update_parts.update(run), run.settings.ppo.vector_envs, run.settings.steps_per_chunk
 
 

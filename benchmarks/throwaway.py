@@ -1,4 +1,5 @@
-"""A throw-away Python environment for other people's packages, kept in a folder so that nothing is fetched twice.
+"""A throw-away Python environment for other people's packages, kept in a folder so that nothing is
+fetched twice.
 
 It sees the packages of this environment behind its own, so JAX is not installed again.
 """
@@ -21,12 +22,15 @@ DONE = "installed"  # folder with one file for each group of packages that is co
 
 
 def place(folder: str | None) -> Path:
-    """Where the environment is: the folder given, or one in the cache folder of kart_jax for this Python."""
+    """Where the environment is: the folder given, or one in the cache folder of kart_jax for this
+    Python."""
     if folder is not None:
         return Path(folder)
     home = cache.folder()
     if home is None:
-        raise InputError("there is no home folder to keep the peers in; choose a folder with --environment")
+        raise InputError(
+            "there is no home folder to keep the peers in; choose a folder with --environment"
+        )
     here = hashlib.sha256(sys.prefix.encode()).hexdigest()[:8]
     return home / "peers" / f"python{sys.version_info.major}.{sys.version_info.minor}-{here}"
 
@@ -38,7 +42,9 @@ def interpreter(folder: Path) -> Path:
         try:
             venv.create(folder, with_pip=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise InputError(f"{folder}: no Python environment can be made there ({error})") from error
+            raise InputError(
+                f"{folder}: no Python environment can be made there ({error})"
+            ) from error
         site = subprocess.run(
             [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
             capture_output=True, text=True, check=True,
@@ -48,17 +54,25 @@ def interpreter(folder: Path) -> Path:
 
 
 def reason(complaint: str) -> str:
-    """The line of what pip wrote that tells most: its last error, before it the one of a program that it started."""
+    """The line of what pip wrote that tells most: its last error, before it the one of a program
+    that it started."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()]
     told = [line for line in lines if line.lower().startswith(("fatal:", "error:"))]
-    return ([line for line in told if "subprocess-exited" not in line] or told or lines or ["no reason given"])[-1]
+    return (
+        [line for line in told if "subprocess-exited" not in line]
+        or told
+        or lines
+        or ["no reason given"]
+    )[-1]
 
 
 def versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
     """Versions of the packages, named as pip is asked for them, that an environment has."""
     names = [match[0] for package in packages if (match := re.match(r"[\w.-]+", package))]
     script = "import importlib.metadata as m, json, sys; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
-    done = subprocess.run([python, "-c", script, *names], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [python, "-c", script, *names], capture_output=True, text=True, check=True
+    )
     return json.loads(done.stdout)
 
 

@@ -1,6 +1,7 @@
 """How long something takes: the loop that every benchmark times with, and the spread that it finds.
 
-Nothing but the standard library is imported, so that the programs in `outsiders/` time with the same loop.
+Nothing but the standard library is imported, so that the programs in `outsiders/` time with the
+same loop.
 """
 
 import dataclasses
@@ -50,7 +51,9 @@ def total(*parts: Spread) -> Spread:
     return spread([sum(values) for values in zip(*(part.repeats for part in parts), strict=True)])
 
 
-def seconds(call: Callable[[], Any], wait: Callable[[Any], Any], repeats: int, least: float) -> Spread:
+def seconds(
+    call: Callable[[], Any], wait: Callable[[Any], Any], repeats: int, least: float
+) -> Spread:
     """Seconds that one call takes, see `side_by_side`."""
     return side_by_side({"": call}, wait, repeats, least)[""]
 
@@ -60,14 +63,16 @@ def side_by_side(
 ) -> dict[str, Spread]:
     """Seconds that one call of each takes, until what it returns is there.
 
-    Each repeat times all of them one after the other, as a machine's pace may drift. Two calls of each come first and
-    are not counted: one compiles and warms up, one tells how many calls make a repeat.
+    Each repeat times all of them one after the other, as a machine's pace may drift. Two calls of
+    each come first and are not counted: one compiles and warms up, one tells how many calls make a
+    repeat.
 
     Args:
         calls: what is timed, by name.
         wait: blocks until what a call returned has been computed.
         repeats: timed repeats.
-        least: s that each lasts in a repeat at least, unless that were more than `MOST_CALLS` calls.
+        least: s that each lasts in a repeat at least, unless that were more than `MOST_CALLS`
+            calls.
     """
     counts = {}
     for name, call in calls.items():

@@ -1,7 +1,8 @@
 """The parts of a training update, each as a program of its own with the sizes of the run.
 
-Every part does its work for one roll-out of T steps of B karts inside `jax.lax.scan`, as the update does it, on the
-mesh of the run. No input of a network stays the same from step to step, or the compiler would take it out of the loop.
+Every part does its work for one roll-out of T steps of B karts inside `jax.lax.scan`, as the update
+does it, on the mesh of the run. No input of a network stays the same from step to step, or the
+compiler would take it out of the loop.
 """
 
 import dataclasses
@@ -16,10 +17,11 @@ from flax import nnx
 from jax.sharding import PartitionSpec
 from learner import Learner
 
-from kart_jax.env.batch import KARTS
-from train import networks, rollout
-from train.state import layout
-from train.update import chunk
+from kart_jax.devices import KARTS
+from train.networks import actor_critic
+from train.ppo import rollout
+from train.ppo.train_state import layout
+from train.ppo.update import chunk
 
 SHARED = PartitionSpec()
 OVER_STEPS = PartitionSpec(None, KARTS)  # of arrays (T, B, ...)
@@ -27,7 +29,9 @@ OVER_STEPS = PartitionSpec(None, KARTS)  # of arrays (T, B, ...)
 
 def _map(run: Learner, part: Callable, in_specs: tuple, out_specs: Any) -> Callable:
     """`part` on every device of the run's mesh, compiled."""
-    return jax.jit(jax.shard_map(part, mesh=run.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False))
+    return jax.jit(
+        jax.shard_map(part, mesh=run.mesh, in_specs=in_specs, out_specs=out_specs, check_vma=False)
+    )
 
 
 def stepping(run: Learner, part: Callable) -> Callable[[], Any]:
@@ -56,12 +60,16 @@ def without_view(run: Learner) -> Learner:
     return dataclasses.replace(run, env=dataclasses.replace(run.env, config=config, scene=None))
 
 
-def rows(observation: networks.Observation, count: int) -> networks.Observation:
+def rows(observation: actor_critic.Observation, count: int) -> actor_critic.Observation:
     """Observations (B, ...) repeated until there are `count`."""
-    return jax.tree.map(lambda x: jnp.tile(x, (-(-count // x.shape[0]), *[1] * (x.ndim - 1)))[:count], observation)
+    return jax.tree.map(
+        lambda x: jnp.tile(x, (-(-count // x.shape[0]), *[1] * (x.ndim - 1)))[:count], observation
+    )
 
 
-def part_of(observation: networks.Observation, first: jax.Array, count: int) -> networks.Observation:
+def part_of(
+    observation: actor_critic.Observation, first: jax.Array, count: int
+) -> actor_critic.Observation:
     """`count` observations from the one of number `first` on."""
     return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, first, count), observation)
 
@@ -70,7 +78,7 @@ def forward(run: Learner) -> Callable[[], Any]:
     """The network's T passes over B observations."""
     steps = run.settings.ppo.rollout_steps
 
-    def infer(params: nnx.State, observation: networks.Observation) -> jax.Array:
+    def infer(params: nnx.State, observation: actor_critic.Observation) -> jax.Array:
         network = nnx.merge(run.graph, params)
         karts = observation["telemetry"].shape[0]
         many = rows(observation, karts + steps)
@@ -86,16 +94,19 @@ def forward(run: Learner) -> Callable[[], Any]:
 
 
 def backward(run: Learner) -> Callable[[], Any]:
-    """As many forward and backward passes over a minibatch as an update takes; each moves the parameters a little."""
+    """As many forward and backward passes over a minibatch as an update takes; each moves the
+    parameters a little."""
     ppo = run.settings.ppo
     steps, size = ppo.epochs * ppo.minibatches, ppo.minibatch_size // run.mesh.size
 
-    def descend(params: nnx.State, observation: networks.Observation) -> nnx.State:
-        learning, frozen = networks.divide(params)
-        digested = nnx.merge(run.graph, params).digest(observation)  # a frozen encoder looks once, in the roll-out
+    def descend(params: nnx.State, observation: actor_critic.Observation) -> nnx.State:
+        learning, frozen = actor_critic.divide(params)
+        digested = nnx.merge(run.graph, params).digest(
+            observation
+        )  # a frozen encoder looks once, in the roll-out
         many = rows(digested, size + steps)
 
-        def loss(learning: nnx.State, seen: networks.Observation) -> jax.Array:
+        def loss(learning: nnx.State, seen: actor_critic.Observation) -> jax.Array:
             mean, log_std, value = nnx.merge(run.graph, learning, frozen)(seen)
             return jnp.mean(mean**2) + jnp.mean(value**2) + jnp.sum(log_std)
 
@@ -124,10 +135,13 @@ def roll_out(run: Learner) -> Callable[[], Any]:
 
 
 def update(run: Learner) -> Callable[[], Any]:
-    """The compiled chunk of updates of `kart train`; goes on from call to call and uses the run's state up."""
+    """The compiled chunk of updates of `kart train`; goes on from call to call and uses the run's
+    state up."""
 
     def step() -> Any:
-        run.state, told = chunk(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh)
+        run.state, told = chunk(
+            run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh
+        )
         return run.state, told
 
     return step

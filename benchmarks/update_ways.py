@@ -1,9 +1,11 @@
-"""The choices of whole programs, an update or a step: flags of `kart train`, and what the compiler is told.
+"""The choices of whole programs, an update or a step: flags of `kart train`, and what the compiler
+is told.
 
 For each the way in use comes first, then those that it was chosen over, as in `ways`.
 """
 
 import dataclasses
+import inspect
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -16,10 +18,10 @@ import world
 from learner import Learner
 from ways import Way, sizes
 
-from kart_jax.env.batch import kart_mesh
-from kart_jax.stage import compiler_options
-from train.config import TrainConfig
-from train.update import chunk
+from kart_jax.devices import kart_mesh
+from kart_jax.xla.stage import compiler_options
+from train.ppo.update import chunk
+from train.run.config import TrainConfig
 
 # What XLA may be told on a CPU, by what it means. jaxlib 0.11 and later have no older loops.
 CPU_FLAGS: dict[str, dict[str, Any]] = {
@@ -36,7 +38,11 @@ def precision(config: TrainConfig) -> Iterator[Way]:
     for name in (used, *({"float32", "bfloat16"} - {used})):
         run = learner.start(dataclasses.replace(config, precision=name))
         ppo = run.settings.ppo
-        yield Way(f"network in {name}", update_parts.backward(run), ppo.epochs * ppo.minibatches * ppo.minibatch_size)
+        yield Way(
+            f"network in {name}",
+            update_parts.backward(run),
+            ppo.epochs * ppo.minibatches * ppo.minibatch_size,
+        )
 
 
 def minibatch_size(config: TrainConfig) -> Iterator[Way]:
@@ -52,8 +58,10 @@ def donation(config: TrainConfig) -> Iterator[Way]:
     """A compiled chunk of updates, whose memory is the compiler's own account."""
     for name, given in (("state given away", (4,)), ("state kept", ())):
         run = learner.start(config)
-        program = jax.jit(chunk.__wrapped__, static_argnums=(0, 2, 5), donate_argnums=given)
-        compiled = program.lower(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh).compile()
+        program = jax.jit(inspect.unwrap(chunk), static_argnums=(0, 2, 5), donate_argnums=given)
+        compiled = program.lower(
+            run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh
+        ).compile()
         yield Way(name, partial(_go_on, run, compiled), run.steps, machine.memory_of(compiled))
 
 
@@ -74,22 +82,29 @@ def random_numbers(config: TrainConfig) -> Iterator[Way]:
 def update_flags(config: TrainConfig) -> Iterator[Way]:
     """A chunk of updates, compiled as it is in use and with other flags of XLA."""
     run = learner.start(config)
-    lowered = chunk.lower(run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh)
+    lowered = chunk.lower(
+        run.graph, run.env, run.settings.ppo.shape, run.hyper, run.state, run.mesh
+    )
     for name, compiled in _programs(lowered, {}):
         yield Way(name, partial(_go_on, run, compiled), run.steps)
 
 
 def view_flags(config: TrainConfig) -> Iterator[Way]:
-    """A step of the environment with the view, compiled as it is in use and with other flags of XLA."""
+    """A step of the environment with the view, compiled as it is in use and with other flags of
+    XLA."""
     settings = learner.settle(config)
     if settings.telemetry_only:
         return
-    karts = world.make(settings.tracks[0], settings.ppo.vector_envs, settings.frame_stack, kart_mesh(1))
+    karts = world.make(
+        settings.tracks[0], settings.ppo.vector_envs, settings.frame_stack, kart_mesh(1)
+    )
     for name, compiled in _programs(world.lower(karts, "vision"), compiler_options()):
         yield Way(name, world.stepper(karts, compiled), settings.ppo.vector_envs)
 
 
-def _programs(lowered: jax.stages.Lowered, in_use: dict[str, Any]) -> Iterator[tuple[str, jax.stages.Compiled]]:
+def _programs(
+    lowered: jax.stages.Lowered, in_use: dict[str, Any]
+) -> Iterator[tuple[str, jax.stages.Compiled]]:
     """A program as it is in use, and with each of `CPU_FLAGS` added that this XLA knows."""
     yield "as it is", lowered.compile()
     if jax.default_backend() != "cpu":

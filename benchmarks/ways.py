@@ -1,6 +1,8 @@
-"""The choices inside an update of training: for each the way in use, and the ways that it was chosen over.
+"""The choices inside an update of training: for each the way in use, and the ways that it was
+chosen over.
 
-What is in use is called where it stands alone; what is not is written here. Every way of a choice does the same work.
+What is in use is called where it stands alone; what is not is written here. Every way of a choice
+does the same work.
 """
 
 import dataclasses
@@ -15,14 +17,19 @@ from flax import nnx
 
 from kart_jax.env import observe
 from kart_jax.render.view import render_packed
-from train import film, networks
-from train.config import TrainConfig
+from train.networks import convolution as convolutions
+from train.ppo import frame_store
+from train.run.config import TrainConfig
 
 PIXELS = (84, 84)
-RGB = film.RGB
+RGB = frame_store.RGB
 PICTURE = RGB * PIXELS[0] * PIXELS[1]  # bytes
 PASSES = 2  # gradient steps of one call, where the network's convolutions are alone
-LAYERS = ((8, 4, 32), (4, 2, 64), (3, 1, 64))  # side, stride and outputs of the network's convolutions
+LAYERS = (
+    (8, 4, 32),
+    (4, 2, 64),
+    (3, 1, 64),
+)  # side, stride and outputs of the network's convolutions
 Convolve = Callable[[jax.Array, jax.Array, int], jax.Array]
 
 
@@ -64,14 +71,20 @@ def sizes(config: TrainConfig) -> Sizes:
 
 
 def storage(config: TrainConfig) -> Iterator[Way]:
-    """Pictures come in step by step and are read again by one epoch of minibatches, in random order."""
+    """Pictures come in step by step and are read again by one epoch of minibatches, in random
+    order."""
     size = sizes(config)
-    first = jax.random.randint(jax.random.key(0), (size.karts, *PIXELS, RGB * size.frame_stack), 0, 255, jnp.uint8)
+    first = jax.random.randint(
+        jax.random.key(0), (size.karts, *PIXELS, RGB * size.frame_stack), 0, 255, jnp.uint8
+    )
     order = jax.random.permutation(jax.random.key(1), size.samples)
     order = order[: size.samples // size.minibatch * size.minibatch].reshape(-1, size.minibatch)
 
-    def drive(store: Callable[[jax.Array], jax.Array], first: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """Kept pictures (T, B, ...) and the last stack: each step moves the stack on by a picture."""
+    def drive(
+        store: Callable[[jax.Array], jax.Array], first: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """Kept pictures (T, B, ...) and the last stack: each step moves the stack on by a
+        picture."""
 
         def step(stack: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
             picture = stack[..., -RGB:] + t.astype(jnp.uint8)
@@ -85,9 +98,9 @@ def storage(config: TrainConfig) -> Iterator[Way]:
 
     @jax.jit
     def once(first: jax.Array, rows: jax.Array) -> jax.Array:
-        pictures, _ = drive(film.newest, first)
-        shot = film.record(first, pictures, jnp.zeros((size.steps, size.karts), bool))
-        return read(partial(film.stacks, shot), rows)
+        pictures, _ = drive(frame_store.newest, first)
+        shot = frame_store.record(first, pictures, jnp.zeros((size.steps, size.karts), bool))
+        return read(partial(frame_store.stacks, shot), rows)
 
     def whole(dtype: Any) -> Callable[[jax.Array, jax.Array], jax.Array]:
         @jax.jit
@@ -102,8 +115,15 @@ def storage(config: TrainConfig) -> Iterator[Way]:
     yield Way("each picture once, as bytes", partial(once, first, order), order.size, pictures)
     stacked = size.samples * size.frame_stack * PICTURE
     if size.frame_stack > 1:
-        yield Way("stacks as seen, as bytes", partial(whole(jnp.uint8), first, order), order.size, stacked)
-    yield Way("stacks as seen, in float32", partial(whole(jnp.float32), first, order), order.size, 4 * stacked)
+        yield Way(
+            "stacks as seen, as bytes", partial(whole(jnp.uint8), first, order), order.size, stacked
+        )
+    yield Way(
+        "stacks as seen, in float32",
+        partial(whole(jnp.float32), first, order),
+        order.size,
+        4 * stacked,
+    )
 
 
 # Minibatches: which samples of a roll-out each gradient step takes.
@@ -113,11 +133,15 @@ def minibatches(config: TrainConfig) -> Iterator[Way]:
     """One epoch over pictures (T B, 84, 84, 3) that are there already; each picture is read."""
     size = sizes(config)
     steps = size.samples // size.minibatch
-    pictures = jax.random.randint(jax.random.key(0), (size.samples, *PIXELS, RGB), 0, 255, jnp.uint8)
+    pictures = jax.random.randint(
+        jax.random.key(0), (size.samples, *PIXELS, RGB), 0, 255, jnp.uint8
+    )
 
     def epoch(fetch: Callable[[jax.Array, jax.Array], jax.Array], numbers: jax.Array) -> jax.Array:
         parts = numbers[: steps * size.minibatch].reshape(steps, size.minibatch)
-        return jax.lax.map(lambda one: jnp.sum(fetch(*one).astype(jnp.float32)), (jnp.arange(steps), parts))
+        return jax.lax.map(
+            lambda one: jnp.sum(fetch(*one).astype(jnp.float32)), (jnp.arange(steps), parts)
+        )
 
     @jax.jit
     def gathered(pictures: jax.Array, key: jax.Array) -> jax.Array:
@@ -132,7 +156,9 @@ def minibatches(config: TrainConfig) -> Iterator[Way]:
     @jax.jit
     def neighbours(pictures: jax.Array, key: jax.Array) -> jax.Array:
         firsts = jax.random.permutation(key, steps)
-        return epoch(lambda step, rows: part(pictures, firsts[step], rows), jnp.arange(size.samples))
+        return epoch(
+            lambda step, rows: part(pictures, firsts[step], rows), jnp.arange(size.samples)
+        )
 
     def part(pictures: jax.Array, step: jax.Array, _: jax.Array) -> jax.Array:
         return jax.lax.dynamic_slice_in_dim(pictures, step * size.minibatch, size.minibatch)
@@ -150,11 +176,25 @@ def minibatches(config: TrainConfig) -> Iterator[Way]:
         return epoch(fetch, jnp.arange(size.samples))
 
     key, count, taken = jax.random.key(1), steps * size.minibatch, size.samples * PICTURE
-    yield Way("random samples, each minibatch gathered", partial(gathered, pictures, key), count, taken)
-    yield Way("random samples, roll-out shuffled first", partial(shuffled, pictures, key), count, 2 * taken)
-    yield Way("neighbours: all karts of some steps", partial(neighbours, pictures, key), count, taken)
+    yield Way(
+        "random samples, each minibatch gathered", partial(gathered, pictures, key), count, taken
+    )
+    yield Way(
+        "random samples, roll-out shuffled first",
+        partial(shuffled, pictures, key),
+        count,
+        2 * taken,
+    )
+    yield Way(
+        "neighbours: all karts of some steps", partial(neighbours, pictures, key), count, taken
+    )
     if size.minibatch % size.steps == 0 and size.karts % each == 0:
-        yield Way("neighbours: all steps of some karts", partial(whole_drives, pictures, key), count, taken)
+        yield Way(
+            "neighbours: all steps of some karts",
+            partial(whole_drives, pictures, key),
+            count,
+            taken,
+        )
 
 
 # Rendering: keep the pictures, or the poses from which they can be drawn again.
@@ -168,8 +208,12 @@ def rendering(config: TrainConfig) -> Iterator[Way]:
     if scene is None:  # telemetry only: nothing to draw
         return
     steps = size.samples // size.minibatch
-    rows = jax.random.permutation(jax.random.key(1), size.samples)[: steps * size.minibatch].reshape(steps, -1)
-    race = jax.tree.map(lambda leaf: jnp.tile(leaf, (size.steps, *[1] * (leaf.ndim - 1))), run.state.env_state.race)
+    rows = jax.random.permutation(jax.random.key(1), size.samples)[
+        : steps * size.minibatch
+    ].reshape(steps, -1)
+    race = jax.tree.map(
+        lambda leaf: jnp.tile(leaf, (size.steps, *[1] * (leaf.ndim - 1))), run.state.env_state.race
+    )
     karts = jax.tree.map(lambda leaf: leaf[:, 0], race.karts)
     poses = (race.track, jax.jit(jax.vmap(observe.pose, in_axes=(0, None)))(karts, params.kart))
     look = params.appearance
@@ -186,45 +230,58 @@ def rendering(config: TrainConfig) -> Iterator[Way]:
     @jax.jit
     def drawn(poses: Any, rows: jax.Array) -> jax.Array:
         def one(part: jax.Array) -> jax.Array:
-            return jnp.sum(jax.vmap(draw)(*jax.tree.map(lambda leaf: jnp.take(leaf, part, axis=0), poses)))
+            return jnp.sum(
+                jax.vmap(draw)(*jax.tree.map(lambda leaf: jnp.take(leaf, part, axis=0), poses))
+            )
 
         return jax.lax.map(one, rows)
 
     in_bytes = size.samples * PICTURE
     yield Way("pictures kept", partial(fetched, pictures, rows), rows.size, in_bytes)
     in_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(poses))
-    yield Way("poses kept, drawn again in the loss", partial(drawn, poses, rows), rows.size, in_bytes)
+    yield Way(
+        "poses kept, drawn again in the loss", partial(drawn, poses, rows), rows.size, in_bytes
+    )
 
 
 # Convolution: those of the network, forward and backward.
 
 
 def in_blocks(images: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.Array]:
-    """Images and kernel with each stride x stride block as one pixel, so that the convolution has stride 1."""
+    """Images and kernel with each stride x stride block as one pixel, so that the convolution has
+    stride 1."""
     size, _, channels, features = kernel.shape
     blocks = size // stride
     if stride > 1:
-        images = networks.space_to_depth(images, stride)
-    weights = kernel.reshape(blocks, stride, blocks, stride, channels, features).transpose(0, 2, 1, 3, 4, 5)
+        images = convolutions.space_to_depth(images, stride)
+    weights = kernel.reshape(blocks, stride, blocks, stride, channels, features).transpose(
+        0, 2, 1, 3, 4, 5
+    )
     return images.astype(kernel.dtype), weights.reshape(blocks, blocks, -1, features)
 
 
 def deep_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """`networks.lax_convolution` of blocks: the first layer's 8x8, stride 4, is 2x2 on 16 times the channels."""
-    return networks.lax_convolution(*in_blocks(images, kernel, stride), stride=1)
+    """`networks.lax_convolution` of blocks: the first layer's 8x8, stride 4, is 2x2 on 16 times the
+    channels."""
+    return convolutions.lax_convolution(*in_blocks(images, kernel, stride), stride=1)
 
 
 def shifted_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """`networks.patch_convolution` without its copy of the image: one product for each shift, summed."""
+    """`networks.patch_convolution` without its copy of the image: one product for each shift,
+    summed."""
     images, weights = in_blocks(images, kernel, stride)
     blocks = weights.shape[0]
     rows, columns = images.shape[1] - blocks + 1, images.shape[2] - blocks + 1
-    return sum(images[:, i : i + rows, j : j + columns] @ weights[i, j] for i in range(blocks) for j in range(blocks))  # type: ignore[return-value]
+    return sum(
+        images[:, i : i + rows, j : j + columns] @ weights[i, j]
+        for i in range(blocks)
+        for j in range(blocks)
+    )  # type: ignore[return-value]
 
 
 FORMS: dict[str, tuple[str, Convolve]] = {
-    "patches": ("patches laid out, one product", networks.patch_convolution),
-    "lax": ("lax.conv_general_dilated", networks.lax_convolution),
+    "patches": ("patches laid out, one product", convolutions.patch_convolution),
+    "lax": ("lax.conv_general_dilated", convolutions.lax_convolution),
     "depth": ("lax.conv_general_dilated of blocks", deep_convolution),
     "shifts": ("one product for each shift", shifted_convolution),
 }
@@ -233,7 +290,7 @@ FORMS: dict[str, tuple[str, Convolve]] = {
 def convolution(config: TrainConfig) -> Iterator[Way]:
     """Gradient steps of the three convolutions alone, inside a scan, as in an update."""
     size = sizes(config)
-    used = networks.convolution_form(jax.default_backend())
+    used = convolutions.convolution_form(jax.default_backend())
     for form in (used, *(other for other in FORMS if other != used)):
         name, convolve = FORMS[form]
         yield Way(name, partial(_descents(LAYERS, size, 1e-9), convolve), PASSES * size.minibatch)
@@ -242,7 +299,7 @@ def convolution(config: TrainConfig) -> Iterator[Way]:
 def scale(config: TrainConfig) -> Iterator[Way]:
     """Gradient steps of the first convolution alone: where the bytes of a picture become 0..1."""
     size = sizes(config)
-    convolve = FORMS[networks.convolution_form(jax.default_backend())][1]
+    convolve = FORMS[convolutions.convolution_form(jax.default_backend())][1]
 
     def in_kernel(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
         return convolve(images, kernel * (1.0 / 255.0), stride)
@@ -255,11 +312,16 @@ def scale(config: TrainConfig) -> Iterator[Way]:
     yield Way("pictures scaled to 0..1 first", partial(descend, before), PASSES * size.minibatch)
 
 
-def _descents(layers: tuple[tuple[int, int, int], ...], size: Sizes, rate: float) -> Callable[[Convolve], Any]:
-    """A function that takes `PASSES` gradient steps of these layers alone with a form of the convolution: kernels."""
+def _descents(
+    layers: tuple[tuple[int, int, int], ...], size: Sizes, rate: float
+) -> Callable[[Convolve], Any]:
+    """A function that takes `PASSES` gradient steps of these layers alone with a form of the
+    convolution: kernels."""
     channels, kernels = RGB * size.frame_stack, []
     for side, _, outputs in layers:
-        kernels.append(0.05 * jax.random.normal(jax.random.key(outputs), (side, side, channels, outputs)))
+        kernels.append(
+            0.05 * jax.random.normal(jax.random.key(outputs), (side, side, channels, outputs))
+        )
         channels = outputs
     shape = (size.minibatch + PASSES, *PIXELS, RGB * size.frame_stack)
     frames = jax.random.randint(jax.random.key(0), shape, 0, 255, jnp.uint8)
@@ -273,7 +335,9 @@ def _descents(layers: tuple[tuple[int, int, int], ...], size: Sizes, rate: float
 
         def step(kernels: list[jax.Array], first: jax.Array) -> tuple[list[jax.Array], None]:
             seen = jax.lax.dynamic_slice_in_dim(frames, first, size.minibatch)
-            return jax.tree.map(lambda k, g: k - rate * g, kernels, jax.grad(loss)(kernels, seen)), None
+            return jax.tree.map(
+                lambda k, g: k - rate * g, kernels, jax.grad(loss)(kernels, seen)
+            ), None
 
         return jax.lax.scan(step, kernels, jnp.arange(PASSES))[0]
 

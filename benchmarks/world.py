@@ -1,4 +1,5 @@
-"""A batch of karts to be stepped by benchmarks, part by part: physics, + telemetry and rules, + view."""
+"""A batch of karts to be stepped by benchmarks, part by part: physics, + telemetry and rules, +
+view."""
 
 import dataclasses
 from collections.abc import Callable
@@ -9,7 +10,8 @@ import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import kart_jax
-from kart_jax.env.batch import KARTS, step_part
+from kart_jax.devices import KARTS
+from kart_jax.env.batch import step_part
 from kart_jax.env.core import KartEnv, controls
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
@@ -29,14 +31,21 @@ def physics(
     config = env.config
 
     def one(race: Any, act: jax.Array) -> Any:
-        return race_step(race, controls(act[None]), env.tracks, params.kart, config.physics_dt, config.substeps)
+        return race_step(
+            race, controls(act[None]), env.tracks, params.kart, config.physics_dt, config.substeps
+        )
 
     return dataclasses.replace(state, race=jax.vmap(one)(state.race, action)), ()
 
 
-def whole(env: KartEnv, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams) -> tuple[EnvState, Any]:
-    """A step of the environment, all of which a learner reads, for the karts (B, ...) of this device."""
-    obs, state, gained, terminated, truncated, info = step_part(env, key, state, action, params, axis=KARTS)
+def whole(
+    env: KartEnv, key: jax.Array, state: EnvState, action: jax.Array, params: EnvParams
+) -> tuple[EnvState, Any]:
+    """A step of the environment, all of which a learner reads, for the karts (B, ...) of this
+    device."""
+    obs, state, gained, terminated, truncated, info = step_part(
+        env, key, state, action, params, axis=KARTS
+    )
     return state, (obs, gained, terminated, truncated, info.cause)
 
 
@@ -89,7 +98,8 @@ def lower(world: World, part: str) -> jax.stages.Lowered:
 
 
 def stepper(world: World, compiled: jax.stages.Compiled) -> Callable[[], Any]:
-    """A function that takes one step further each time and returns what to wait for; the world's state is used up."""
+    """A function that takes one step further each time and returns what to wait for; the world's
+    state is used up."""
     count = 0
 
     def step() -> Any:

@@ -1,7 +1,8 @@
-"""Make the pictures of the README from a finished run, or from its seeds: `python docs/pictures.py runs/circuit-1`.
+"""Make the pictures of the README from a finished run, or from its seeds: `python docs/pictures.py
+runs/circuit-1`.
 
-Views of a shipped track, the preview of a track, the learning curve, and the end of the lap that the film of the run,
-or of its best seed, ends with. They take the place of those in docs/images.
+Views of a shipped track, the preview of a track, the learning curve, and the end of the lap that
+the film of the run, or of its best seed, ends with. They take the place of those in docs/images.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from kart_jax.render.scene import pack
 from kart_jax.render.types import Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
 from kart_jax.telemetry import export, laps
-from kart_jax.track import load, preview, query
+from kart_jax.track import derive, preview, query
 
 IMAGES = Path(__file__).parent / "images"
 TRACK = "windmill_park"
@@ -37,31 +38,51 @@ VIEWS = {
 
 def draw_views() -> None:
     """Three views at 640x360."""
-    tracks = load.load(TRACK)
+    tracks = derive.load(TRACK)
     scene, look, config = pack(tracks), default_appearance(), ViewConfig(height=360, width=640)
     draw = jax.jit(lambda pose: render(scene, jnp.int32(0), pose, look, config))
-    line = load.circuit(TRACK).line
+    line = derive.circuit(TRACK).line
     tightest = int(np.argmax(np.abs(line.curvature)))
-    side = float(np.sign(line.curvature[tightest]))  # bends to the right are shown with everything mirrored
+    side = float(
+        np.sign(line.curvature[tightest])
+    )  # bends to the right are shown with everything mirrored
     marks = {"start line": 0.0, "tightest bend": tightest * line.spacing}
     for name, (mark, before, offset, wheel) in VIEWS.items():
         s, n = jnp.float32(marks[mark] - before), jnp.float32(side * offset)
         x, y, heading = query.pose_at(tracks, jnp.int32(0), s, n)
         level = jnp.zeros(())
-        picture = draw(Pose(x=x, y=y, yaw=heading, roll=level, pitch=level, steering_wheel=jnp.float32(side * wheel)))
+        picture = draw(
+            Pose(
+                x=x,
+                y=y,
+                yaw=heading,
+                roll=level,
+                pitch=level,
+                steering_wheel=jnp.float32(side * wheel),
+            )
+        )
         Image.fromarray(np.asarray(picture)).save(IMAGES / f"{name}.png", optimize=True)
 
 
 def draw_film(run: Path) -> None:
-    """The last `FILM_SECONDS` of the best clean lap of the first circuit that the run was filmed on."""
+    """The last `FILM_SECONDS` of the best clean lap of the first circuit that the run was filmed
+    on."""
     telemetry = min((run / "telemetry").glob("*.csv"))
     log = export.read(telemetry)
     lap = laps.best(laps.split(log))
     if lap is None:
         raise SystemExit(f"{telemetry}: holds no clean lap to show")
     shown = log.rows(max(0, lap.last - round(FILM_SECONDS * log.rate)), lap.last)
-    tracks = load.load(telemetry.stem)
-    film.save(IMAGES / "lap.gif", shown, tracks, 0, height=FILM_HEIGHT, width=FILM_HEIGHT * 16 // 9, title=run.name)
+    tracks = derive.load(telemetry.stem)
+    film.save(
+        IMAGES / "lap.gif",
+        shown,
+        tracks,
+        0,
+        height=FILM_HEIGHT,
+        width=FILM_HEIGHT * 16 // 9,
+        title=run.name,
+    )
 
 
 def seeds(run: Path) -> list[Path]:
@@ -80,7 +101,8 @@ def best(run: Path) -> Path:
 
 
 def draw_learning_curve(run: Path, name: str) -> None:
-    """Return against steps, lap times against steps and against minutes; one colour for each seed."""
+    """Return against steps, lap times against steps and against minutes; one colour for each
+    seed."""
     figure = Figure(figsize=(12, 3.4), layout="constrained")
     returned, by_step, by_minute = figure.subplots(1, 3)
     for number, one in enumerate(seeds(run)):
@@ -98,7 +120,9 @@ def draw_learning_curve(run: Path, name: str) -> None:
             axes.plot(along, best_so_far, color=colour)
     returned.set(xlabel="1,000 environment steps", ylabel="mean return of the last episodes")
     returned.legend()
-    by_step.set(xlabel="1,000 environment steps", ylabel="lap time in s: best so far, and mean (dots)")
+    by_step.set(
+        xlabel="1,000 environment steps", ylabel="lap time in s: best so far, and mean (dots)"
+    )
     by_minute.set(xlabel="minutes", ylabel="lap time in s")
     for axes in (returned, by_step, by_minute):
         axes.grid(alpha=0.3)
@@ -107,9 +131,15 @@ def draw_learning_curve(run: Path, name: str) -> None:
 
 def main() -> None:
     """Make all pictures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="folder of a finished run, or of its seeds")
-    parser.add_argument("--curve", metavar="FILE", help="draw only the learning curve, under this name in docs/images")
+    parser.add_argument(
+        "--curve",
+        metavar="FILE",
+        help="draw only the learning curve, under this name in docs/images",
+    )
     given = parser.parse_args()
     run = given.run
     IMAGES.mkdir(exist_ok=True)
@@ -119,7 +149,7 @@ def main() -> None:
     draw_film(best(run))  # first, because a run without a clean lap has none
     draw_learning_curve(run, "learning_curve.png")
     draw_views()
-    preview.write(load.circuit(TRACK), IMAGES / "preview.png")
+    preview.write(derive.circuit(TRACK), IMAGES / "preview.png")
 
 
 if __name__ == "__main__":

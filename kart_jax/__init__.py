@@ -2,9 +2,8 @@
 
 The public names are loaded when they are first used, so that the command line starts without JAX:
 
-    env = kart_jax.make("circuit")
-    obs, state = env.reset(key, env.default_params)
-    obs, state, reward, terminated, truncated, info = env.step(key, state, action, env.default_params)
+    env = kart_jax.make("circuit") obs, state = env.reset(key, env.default_params) obs, state,
+    reward, terminated, truncated, info = env.step(key, state, action, env.default_params)
 """
 
 import importlib
@@ -13,20 +12,19 @@ from typing import TYPE_CHECKING
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from kart_jax.env.batch import kart_mesh, reset_batch, step_batch
+    from kart_jax.devices import kart_mesh
+    from kart_jax.env.batch import reset_batch, step_batch
     from kart_jax.env.config import EnvConfig
     from kart_jax.env.core import KartEnv
     from kart_jax.env.make import make
     from kart_jax.env.params import EnvParams
     from kart_jax.env.types import Cause, EnvState, StepInfo
-    from kart_jax.heap import keep_memory
     from kart_jax.media.film import save as save_film
     from kart_jax.media.plots import draw_circuit, lap_figure
     from kart_jax.physics.params import CLASSES, KartParams, preset
     from kart_jax.physics.state import rolling
     from kart_jax.physics.types import Controls, KartState, Signals
     from kart_jax.race.plane import drive_plane
-    from kart_jax.stage import compiler_options
     from kart_jax.telemetry.channels import CHANNELS
     from kart_jax.telemetry.export import read as read_log
     from kart_jax.telemetry.export import write_csv
@@ -35,6 +33,8 @@ if TYPE_CHECKING:
     from kart_jax.telemetry.laps import split as split_laps
     from kart_jax.telemetry.log import Log
     from kart_jax.telemetry.session import scripted_laps
+    from kart_jax.xla.memory import keep_memory
+    from kart_jax.xla.stage import compiler_options
 
 # Public name -> module it is loaded from, and its name there if that differs.
 _HOMES = {
@@ -46,11 +46,11 @@ _HOMES = {
     "EnvState": "env.types",
     "StepInfo": "env.types",
     "Cause": "env.types",
-    "kart_mesh": "env.batch",
+    "kart_mesh": "devices",
     "reset_batch": "env.batch",
     "step_batch": "env.batch",
-    "compiler_options": "stage",
-    "keep_memory": "heap",
+    "compiler_options": "xla.stage",
+    "keep_memory": "xla.memory",
     # One kart by itself
     "CLASSES": "physics.params",
     "KartParams": "physics.params",

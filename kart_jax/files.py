@@ -1,5 +1,5 @@
-"""Write files whole: beside their place first, moved there when complete, so that no reader meets half of one; and
-keep other processes out of a folder while several of its files change together."""
+"""Write files whole: beside their place first, moved there when complete, so that no reader meets
+half of one; and keep other processes out of a folder while several of its files change together."""
 
 import contextlib
 import os
@@ -12,7 +12,8 @@ from kart_jax.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what is written there takes its place when the block ends well.
+    """Give a temporary path beside `path`; what is written there takes its place when the block
+    ends well.
 
     Missing folders are made. When the block raises, `path` stays as it was.
 
@@ -26,7 +27,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
             raise IsADirectoryError(None, "it is a folder")
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give a path in a folder of yours") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); give a path in a folder of yours"
+        ) from error
     os.close(handle)
     part = Path(name)
     try:
@@ -34,13 +37,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.chmod(0o666 & ~_umask())
         part.replace(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); free the disk or give another path") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); free the disk or give another path"
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
 
 def check_place(path: str | Path) -> None:
-    """Refuse early, and without a trace, a path that nothing could be written to when the work for it is done.
+    """Refuse early, and without a trace, a path that nothing could be written to when the work for
+    it is done.
 
     Raises:
         InputError: it is a folder, lies in what is none, or in one that may not be written to.
@@ -50,7 +56,9 @@ def check_place(path: str | Path) -> None:
         there = next(folder for folder in path.absolute().parents if folder.exists())
         taken = path.is_dir()
     except OSError as error:
-        raise InputError(f"{path}: cannot be written ({error.strerror}); give another path") from error
+        raise InputError(
+            f"{path}: cannot be written ({error.strerror}); give another path"
+        ) from error
     if taken:
         wrong = "it is a folder"
     elif not there.is_dir():
@@ -65,15 +73,18 @@ def check_place(path: str | Path) -> None:
 def check_apart(path: str | Path, source: str | Path) -> None:
     """Refuse to write to the very file that is read; InputError says so."""
     if os.path.exists(path) and os.path.samefile(path, source):
-        raise InputError(f"{path}: is read here and would be overwritten; give another path to write to")
+        raise InputError(
+            f"{path}: is read here and would be overwritten; give another path to write to"
+        )
 
 
 @contextlib.contextmanager
 def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
-    """Hold this folder until the block ends, once no other process does; without `wait` one that does is an error.
+    """Hold this folder until the block ends, once no other process does; without `wait` one that
+    does is an error.
 
-    The folder itself is locked, so nothing is left behind, also after a kill. Where the system has no such locks
-    (Windows, some network disks) the block runs without one.
+    The folder itself is locked, so nothing is left behind, also after a kill. Where the system has
+    no such locks (Windows, some network disks) the block runs without one.
 
     Raises:
         InputError: the folder cannot be opened, or another process holds it.
@@ -86,12 +97,16 @@ def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be opened ({error.strerror}); give a folder of yours") from error
+        raise InputError(
+            f"{folder}: cannot be opened ({error.strerror}); give a folder of yours"
+        ) from error
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
-            raise InputError(f"{folder}: another process is at work in it; wait until it ends, or stop it") from error
+            raise InputError(
+                f"{folder}: another process is at work in it; wait until it ends, or stop it"
+            ) from error
         except OSError:
             pass  # no locks here
         yield
@@ -100,7 +115,8 @@ def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
 
 
 def _umask() -> int:
-    """The permissions that this process takes away from new files; mkstemp ignores them and allows only the owner."""
+    """The permissions that this process takes away from new files; mkstemp ignores them and allows
+    only the owner."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -1,9 +1,11 @@
-"""Execute the notebooks from top to bottom and keep their outputs, without what differs from run to run.
+"""Execute the notebooks from top to bottom and keep their outputs, without what differs from run to
+run.
 
     python notebooks/execute.py                   # all of them
     python notebooks/execute.py 02_physics.ipynb  # some
 
-Each runs in a fresh kernel and in an empty folder, so that it depends on nothing but the installed package.
+Each runs in a fresh kernel and in an empty folder, so that it depends on nothing but the installed
+package.
 """
 
 import base64
@@ -34,7 +36,8 @@ def read(name: str) -> Any:
 
 
 def execute(notebook: Any) -> Any:
-    """Execute a notebook in place and return it; nbclient's CellExecutionError when a cell fails."""
+    """Execute a notebook in place and return it; nbclient's CellExecutionError when a cell
+    fails."""
     with tempfile.TemporaryDirectory() as empty:
         NotebookClient(
             notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": empty}}
@@ -43,17 +46,21 @@ def execute(notebook: Any) -> Any:
 
 
 def smaller(png: str) -> str:
-    """A picture in base64 with a palette of `COLOURS`, about a third of the size; one that has a palette stays."""
+    """A picture in base64 with a palette of `COLOURS`, about a third of the size; one that has a
+    palette stays."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode == "P":
         return png
     file = io.BytesIO()
-    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
+        file, "PNG", optimize=True
+    )
     return base64.b64encode(file.getvalue()).decode()
 
 
 def tidy(notebook: Any) -> Any:
-    """Take out what says when, where and how often a notebook was executed, and warnings, and make pictures small."""
+    """Take out what says when, where and how often a notebook was executed, and warnings, and make
+    pictures small."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -78,7 +85,10 @@ def main(chosen: list[str]) -> None:
         notebook = tidy(execute(read(name)))
         nbformat.write(notebook, FOLDER / name)
         size = (FOLDER / name).stat().st_size
-        print(f"{name}: {size / 1000:.0f} kB" + (f", more than {LARGEST / 1000:.0f} kB" if size > LARGEST else ""))
+        print(
+            f"{name}: {size / 1000:.0f} kB"
+            + (f", more than {LARGEST / 1000:.0f} kB" if size > LARGEST else "")
+        )
 
 
 if __name__ == "__main__":

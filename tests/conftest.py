@@ -1,4 +1,5 @@
-"""What all tests share: the CPU as platform, in eight devices, a compilation cache, a small circuit."""
+"""What all tests share: the CPU as platform, in eight devices, a compilation cache, a small
+circuit."""
 
 import dataclasses
 import os
@@ -8,8 +9,8 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's remarks about the machine
-# Most of a test's time is compilation: less than half as long without LLVM's work for speed and, before jaxlib 0.11,
-# with XLA's older loops. What comes out is slower and means the same.
+# Most of a test's time is compilation: less than half as long without LLVM's work for speed and,
+# before jaxlib 0.11, with XLA's older loops. What comes out is slower and means the same.
 os.environ.setdefault(
     "XLA_FLAGS",
     "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
@@ -21,7 +22,8 @@ import jax
 import numpy as np
 import pytest
 
-# Compiled programs are kept between runs and shared by the test processes; JAX_COMPILATION_CACHE_DIR moves them.
+# Compiled programs are kept between runs and shared by the test processes;
+# JAX_COMPILATION_CACHE_DIR moves them.
 CACHE = Path(__file__).resolve().parents[1] / ".pytest_cache" / "jax"
 
 # For what must be compiled as users compile it: products and sums fused, where rounding matters.
@@ -29,7 +31,9 @@ OPTIMISED = {"xla_backend_optimization_level": 2}
 if "xla_cpu_use_fusion_emitters" in os.environ["XLA_FLAGS"]:
     OPTIMISED["xla_cpu_use_fusion_emitters"] = True
 
-jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE))
+jax.config.update(
+    "jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(CACHE)
+)
 jax.config.update("jax_num_cpu_devices", 8)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.3)
 jax.devices()  # made now, so that no test that runs a command can ask for another number first
@@ -37,10 +41,11 @@ jax.devices()  # made now, so that no test that runs a command can ask for anoth
 
 @pytest.fixture(scope="session")
 def oval():
-    """Tracks (T = 1): two straights of 120 m and two half circles of radius 25 m, 8 m wide, driven to the left.
+    """Tracks (T = 1): two straights of 120 m and two half circles of radius 25 m, 8 m wide, driven
+    to the left.
 
-    The start line is in the middle of the lower straight, which runs east through the origin; the lap is
-    2 * 120 + 2 pi 25 = 397.08 m along the centre line.
+    The start line is in the middle of the lower straight, which runs east through the origin; the
+    lap is 2 * 120 + 2 pi 25 = 397.08 m along the centre line.
     """
     from kart_jax.track.field import build
 
@@ -84,18 +89,23 @@ def oval_csv(path: Path, straight: float = 120.0, radius: float = 25.0) -> Path:
 
 @pytest.fixture(scope="session")
 def circle_log():
-    """Telemetry of three laps of a circle of 100 m, as `circle_motion` describes, at 25 rows per second."""
+    """Telemetry of three laps of a circle of 100 m, as `circle_motion` describes, at 25 rows per
+    second."""
     return make_circle_log()
 
 
 def circle_motion(time):
-    """Distance in m and speed in m/s at `time` s on the circle: 10 m/s with a wave of 2 m/s every 7 s, from -6 m."""
+    """Distance in m and speed in m/s at `time` s on the circle: 10 m/s with a wave of 2 m/s every 7
+    s, from -6 m."""
     wave = 2 * np.pi / 7.0
-    return -6.0 + 10.0 * time + 2.0 / wave * (1.0 - np.cos(wave * time)), 10.0 + 2.0 * np.sin(wave * time)
+    return -6.0 + 10.0 * time + 2.0 / wave * (1.0 - np.cos(wave * time)), 10.0 + 2.0 * np.sin(
+        wave * time
+    )
 
 
 def make_circle_log(seconds: float = 33.0, rate: float = 25.0, start: float = 0.0):
-    """A `Log` of `circle_motion`; sector lines at 0, 30 and 70 m; every channel that plots and videos read."""
+    """A `Log` of `circle_motion`; sector lines at 0, 30 and 70 m; every channel that plots and
+    videos read."""
     from kart_jax.telemetry.channels import NAMES
     from kart_jax.telemetry.log import Log
 
@@ -129,7 +139,9 @@ def make_circle_log(seconds: float = 33.0, rate: float = 25.0, start: float = 0.
         "last_lap": np.full_like(time, np.nan),
         "best_lap": np.full_like(time, np.nan),
     }
-    return Log(NAMES, np.column_stack([columns[name] for name in NAMES]).astype(np.float32), "circle.csv")
+    return Log(
+        NAMES, np.column_stack([columns[name] for name in NAMES]).astype(np.float32), "circle.csv"
+    )
 
 
 @pytest.fixture
@@ -138,10 +150,11 @@ def on_ring(monkeypatch):
     from ring_env import RingEnv
     from ring_runs import sham_exam
 
-    from train import exam, loop
+    from train.evaluation import selection
+    from train.run import prepare
 
-    monkeypatch.setattr(loop, "make_env", lambda settings: RingEnv())
-    monkeypatch.setattr(exam, "hold", sham_exam)
+    monkeypatch.setattr(prepare, "make_env", lambda settings: RingEnv())
+    monkeypatch.setattr(selection, "hold", sham_exam)
 
 
 @pytest.fixture(scope="session")
@@ -150,11 +163,11 @@ def unbroken(tmp_path_factory):
     from ring_env import RingEnv
     from ring_runs import SMALL, run
 
-    from train import loop
+    from train.run import prepare
 
     runs = tmp_path_factory.mktemp("unbroken")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "make_env", lambda settings: RingEnv())
+        patch.setattr(prepare, "make_env", lambda settings: RingEnv())
         finished, result, _ = run(dataclasses.replace(SMALL, runs_dir=str(runs), save_name="whole"))
     return finished, result
 
@@ -162,7 +175,7 @@ def unbroken(tmp_path_factory):
 @pytest.fixture
 def copied(unbroken, tmp_path):
     """A copy of that run to be damaged at will; (run folder, runs folder)."""
-    from train.run_folder import RunFolder
+    from train.run.run_folder import RunFolder
 
     shutil.copytree(unbroken[0].folder.path, tmp_path / "whole")
     return RunFolder(tmp_path / "whole"), tmp_path

@@ -1,4 +1,5 @@
-"""A Volume of Modal over a folder: the calls that we make, each checked against the signature of the real ones."""
+"""A Volume of Modal over a folder: the calls that we make, each checked against the signature of
+the real ones."""
 
 import inspect
 from contextlib import contextmanager
@@ -55,7 +56,9 @@ class FakeVolume:
             target = self.root / remote.lstrip("/")
             assert force or not target.exists(), f"{remote} exists"
             target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(source.read() if hasattr(source, "read") else Path(source).read_bytes())
+            target.write_bytes(
+                source.read() if hasattr(source, "read") else Path(source).read_bytes()
+            )
 
 
 class FakeBatch:

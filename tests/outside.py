@@ -1,6 +1,8 @@
-"""Other people's learners in throw-away environments: they are installed there, and see this project behind them.
+"""Other people's learners in throw-away environments: they are installed there, and see this
+project behind them.
 
-A learner that cannot be installed is no fault of ours: its tests are skipped, and the reason is printed.
+A learner that cannot be installed is no fault of ours: its tests are skipped, and the reason is
+printed.
 """
 
 import os
@@ -16,12 +18,16 @@ ROOT = Path(__file__).parents[1]
 
 
 def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
-    """A Python that has `packages` and sees this project's own packages behind them; skips if it cannot be had."""
+    """A Python that has `packages` and sees this project's own packages behind them; skips if it
+    cannot be had."""
     folder = factory.mktemp("outside")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
     install = subprocess.run(
-        [python, "-m", "pip", "install", "-q", *packages], capture_output=True, text=True, check=False
+        [python, "-m", "pip", "install", "-q", *packages],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if install.returncode:
         reason = f"{', '.join(packages)} cannot be installed here: {install.stderr.strip().splitlines()[-1]}"
@@ -33,7 +39,8 @@ def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
 
 
 def checkout(factory: pytest.TempPathFactory, address: str, commit: str, part: str) -> Path:
-    """One folder, as of a commit, of the sources of a learner that is no package; skips if they cannot be had."""
+    """One folder, as of a commit, of the sources of a learner that is no package; skips if they
+    cannot be had."""
     folder = factory.mktemp("sources")
     for words in (
         "init",
@@ -54,8 +61,12 @@ def checkout(factory: pytest.TempPathFactory, address: str, commit: str, part: s
 
 
 def run(python: Path, program: str) -> str:
-    """What a program prints; it must end well. Compiled programs are kept where the other tests keep theirs."""
-    cache = {"JAX_PLATFORMS": "cpu", "JAX_COMPILATION_CACHE_DIR": str(jax.config.jax_compilation_cache_dir)}
+    """What a program prints; it must end well. Compiled programs are kept where the other tests
+    keep theirs."""
+    cache = {
+        "JAX_PLATFORMS": "cpu",
+        "JAX_COMPILATION_CACHE_DIR": str(jax.config.read("jax_compilation_cache_dir")),
+    }
     done = subprocess.run(
         [python, "-c", program],
         capture_output=True, text=True, timeout=1200, cwd=ROOT, check=False, env=os.environ | cache,

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from train import loop, marks, update
-from train.config import TrainConfig
-from train.evaluate import Result
+from train.evaluation.evaluate import Result
+from train.ppo import update
+from train.run import checkpoint_scores, loop, prepare
+from train.run.config import TrainConfig
 
 SMALL = TrainConfig(
     telemetry_only=True,
@@ -46,7 +47,7 @@ sys.exit(cli.main(sys.argv[1].split()))
 
 def run(config):
     """Train and return the finished run with its result."""
-    prepared, notes = loop.prepare(config)
+    prepared, notes = prepare.prepare(config)
     return prepared, loop.drive(prepared), notes
 
 
@@ -54,7 +55,8 @@ def rows(folder):
     """Rows of metrics.csv without the two columns that tell wall-clock time."""
     with folder.metrics.open(newline="") as file:
         return [
-            {k: v for k, v in row.items() if k not in ("train/fps", "train/seconds")} for row in csv.DictReader(file)
+            {k: v for k, v in row.items() if k not in ("train/fps", "train/seconds")}
+            for row in csv.DictReader(file)
         ]
 
 
@@ -73,40 +75,56 @@ def read_events(folder):
 
 
 def sham_exam(folder, report, rate=1.0):
-    """In place of `train.exam.hold`, for drivers that no circuit is made for: `rate` of the drives lap, in 30 s."""
+    """In place of `train.evaluation.selection.hold`, for drivers that no circuit is made for:
+    `rate` of the drives lap, in 30 s."""
     results = [
         Result(path.name, "ring", 8, rate, 16, 30.0, 30.0, 0.0, 60.0, None)
         for path in sorted(path for path in folder.checkpoints.iterdir() if path.name.isdigit())
     ]
-    marks.write(folder.path, {int(one.driver): (rate, one.mean_lap) for one in results})
+    checkpoint_scores.write(folder.path, {int(one.driver): (rate, one.mean_lap) for one in results})
     for one in results:
         report(one)
     return results
 
 
 def launch(config, runs, more=""):
-    """Start a run in another process, a third of a second per chunk slower so that it can be met half-way.
+    """Start a run in another process, a third of a second per chunk slower so that it can be met
+    half-way.
 
     `more` flags of the command follow those of the config.
     """
     tests = Path(__file__).parent
     paths = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
-    fields = {name: value for name, value in dataclasses.asdict(config).items() if value not in (None, False)}
-    flags = " ".join(f"--{name.replace('_', '-')} {value}" for name, value in fields.items() if value is not True)
+    fields = {
+        name: value
+        for name, value in dataclasses.asdict(config).items()
+        if value not in (None, False)
+    }
+    flags = " ".join(
+        f"--{name.replace('_', '-')} {value}" for name, value in fields.items() if value is not True
+    )
     command = [sys.executable, "-c", SCRIPT, f"train --telemetry-only --json {flags} {more}"]
     return subprocess.Popen(
-        command, env={**os.environ, "PYTHONPATH": paths}, cwd=runs, stdout=subprocess.PIPE, text=True
+        command,
+        env={**os.environ, "PYTHONPATH": paths},
+        cwd=runs,
+        stdout=subprocess.PIPE,
+        text=True,
     )
 
 
 def crossings(program):
     """Operations of a compiled program that reach out to the host while it runs."""
-    found = re.findall(r'custom_call_target="([^"]*callback[^"]*)"| (infeed|outfeed|send|recv)\(', program.as_text())
+    found = re.findall(
+        r'custom_call_target="([^"]*callback[^"]*)"| (infeed|outfeed|send|recv)\(',
+        program.as_text(),
+    )
     return [call or operation for call, operation in found]
 
 
 def chunk_without_transfers(prepared):
-    """Run one more chunk of a run, on copies, while JAX allows no transfer; returns the compiled program."""
+    """Run one more chunk of a run, on copies, while JAX allows no transfer; returns the compiled
+    program."""
     given = (prepared.graph, prepared.env, prepared.settings.ppo.shape, prepared.hyper)
     program = update.chunk.lower(*given, prepared.state, prepared.mesh).compile()
     copies = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)

@@ -1,4 +1,5 @@
-"""The notebooks run from top to bottom, use public names only, and what is committed of them is small and tidy."""
+"""The notebooks run from top to bottom, use public names only, and what is committed of them is
+small and tidy."""
 
 import ast
 import importlib
@@ -22,7 +23,13 @@ def load_runner():
 
 
 runner = load_runner()
-NAMES = ("01_quickstart", "02_physics", "03_telemetry", "04_training_at_scale", "05_differentiable_kart")
+NAMES = (
+    "01_quickstart",
+    "02_physics",
+    "03_telemetry",
+    "04_training_at_scale",
+    "05_differentiable_kart",
+)
 FACES = ("kart_jax", "train")
 
 
@@ -39,14 +46,22 @@ def private(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             used = [(node.module or "", alias.name) for alias in node.names]
         elif isinstance(node, ast.Attribute):
-            face = node.value.id if isinstance(node.value, ast.Name) and node.value.id in FACES else None
+            face = (
+                node.value.id
+                if isinstance(node.value, ast.Name) and node.value.id in FACES
+                else None
+            )
             used = [(face or "", node.attr)]
         else:
             continue
         for module, name in used:
             ours = module.split(".")[0] in FACES
-            deep = ours and module not in FACES and not module.startswith("kart_jax.wrappers.")
-            missing = module in FACES and name is not None and name not in importlib.import_module(module).__all__
+            deep = ours and module not in FACES and not module.startswith("kart_jax.adapters.")
+            missing = (
+                module in FACES
+                and name is not None
+                and name not in importlib.import_module(module).__all__
+            )
             if deep or missing or (name or "").startswith("_"):
                 found.append(f"{module}.{name}")
     return found
@@ -57,9 +72,9 @@ def private(source: str) -> list[str]:
     [
         ("import kart_jax\nkart_jax.make('circuit')", False),
         ("from train import TrainConfig", False),
-        ("from kart_jax.wrappers.gymnasium import RacingVectorEnv", False),
+        ("from kart_jax.adapters.gymnasium import RacingVectorEnv", False),
         ("from kart_jax.physics.step import step", True),
-        ("import train.loop", True),
+        ("import train.run.loop", True),
         ("from kart_jax import physics", True),
         ("import kart_jax\nkart_jax.physics", True),
         ("env._see(state)", True),
@@ -81,26 +96,36 @@ def test_what_is_committed_is_executed_small_public_and_tells_nothing_of_a_machi
     assert private("\n".join(cell.source for cell in code)) == []
     outputs = [output for cell in code for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
-    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
+    assert not any(
+        output.output_type == "error" or output.get("name") == "stderr" for output in outputs
+    )
     assert runner.tidy(runner.read(path.name)) == notebook
 
 
 # What makes a notebook take long, and how little of it shows that every cell runs.
 SHORTER = {
-    "01_quickstart": {"timesteps=120_000": "timesteps=2_048", "3 * STEPS": "STEPS", "STEPS = 8, 500": "STEPS = 8, 120"},
+    "01_quickstart": {
+        "timesteps=120_000": "timesteps=2_048",
+        "3 * STEPS": "STEPS",
+        "STEPS = 8, 500": "STEPS = 8, 120",
+    },
     "02_physics": {"top, 600)": "top, 100)"},
-    "04_training_at_scale": {"timesteps=80_000": "timesteps=2_048", "[1, 16, 256, 4096]": "[1, 16]"},
+    "04_training_at_scale": {
+        "timesteps=80_000": "timesteps=2_048",
+        "[1, 16, 256, 4096]": "[1, 16]",
+    },
     "05_differentiable_kart": {"range(8)": "range(2)"},
 }
 
 
 @pytest.fixture
 def kernel(monkeypatch, tmp_path):
-    """The surroundings of the kernels: the CPU, the compilation cache of the tests, no profile of a user."""
+    """The surroundings of the kernels: the CPU, the compilation cache of the tests, no profile of a
+    user."""
     import jax
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.jax_compilation_cache_dir)
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.read("jax_compilation_cache_dir"))
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     return monkeypatch

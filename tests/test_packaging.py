@@ -1,4 +1,5 @@
-"""What is shipped: the lock for every Python, the wheel with its tracks, the targets that set a bare machine up."""
+"""What is shipped: the lock for every Python, the wheel with its tracks, the targets that set a
+bare machine up."""
 
 import json
 import os
@@ -24,7 +25,11 @@ def locked() -> list[Requirement]:
 
 
 def holds(marker: Marker | None, python: str) -> bool:
-    environment = {"python_version": python, "python_full_version": f"{python}.1", "sys_platform": "linux"}
+    environment = {
+        "python_version": python,
+        "python_full_version": f"{python}.1",
+        "sys_platform": "linux",
+    }
     return marker is None or marker.evaluate(environment)
 
 
@@ -65,10 +70,17 @@ def test_make_says_in_one_sentence_that_python_is_missing(tmp_path):
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     done = subprocess.run(
-        ["make", "setup", "PYTHON=no-such-python"], cwd=tmp_path, capture_output=True, text=True, check=False
+        ["make", "setup", "PYTHON=no-such-python"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 2
-    assert "no Python 3.11 or newer was found as no-such-python; install one, or name it" in done.stderr
+    assert (
+        "no Python 3.11 or newer was found as no-such-python; install one, or name it"
+        in done.stderr
+    )
     assert not (tmp_path / ".venv").exists()
 
 
@@ -96,41 +108,81 @@ def test_the_wheel_holds_the_code_the_tracks_and_nothing_else(wheel):
         names = set(archive.namelist())
     tops = {name.split("/")[0] for name in names}
     assert tops == {"kart_jax", "train", next(top for top in tops if top.endswith(".dist-info"))}
-    shipped = {f"kart_jax/_tracks/{p.name}" for p in (ROOT / "tracks").iterdir() if not p.name.startswith(".")}
+    shipped = {
+        f"kart_jax/_tracks/{p.name}"
+        for p in (ROOT / "tracks").iterdir()
+        if not p.name.startswith(".")
+    }
     assert "kart_jax/_tracks/checkpoints.json" in shipped and shipped <= names
     assert {"kart_jax/cli/__init__.py", "train/loop.py"} <= names
-    shown = subprocess.run(["git", "ls-files", "benchmarks"], cwd=ROOT, capture_output=True, text=True, check=False)
-    scripts = {f"kart_jax/_{name}" for name in shown.stdout.split()} or {"kart_jax/_benchmarks/report.py"}
+    shown = subprocess.run(
+        ["git", "ls-files", "benchmarks"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    scripts = {f"kart_jax/_{name}" for name in shown.stdout.split()} or {
+        "kart_jax/_benchmarks/report.py"
+    }
     assert scripts <= names and not any("__pycache__" in name for name in names)
 
 
 TINY = (
-    *("train", "--track-name", "beginner_track.png", "--telemetry-only", "--timesteps", "256", "--vector-envs", "4"),
-    *("--rollout-steps", "32", "--minibatch-size", "64", "--epochs", "1", "--save-name", "tiny", "--json"),
+    *(
+        "train",
+        "--track-name",
+        "beginner_track.png",
+        "--telemetry-only",
+        "--timesteps",
+        "256",
+        "--vector-envs",
+        "4",
+    ),
+    *(
+        "--rollout-steps",
+        "32",
+        "--minibatch-size",
+        "64",
+        "--epochs",
+        "1",
+        "--save-name",
+        "tiny",
+        "--json",
+    ),
 )
 
 
 def answer(command: list[str], folder: Path) -> dict:
-    """What a `kart` command prints with --json, run in a folder without the checkout on any path."""
+    """What a `kart` command prints with --json, run in a folder without the checkout on any
+    path."""
     known = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    done = subprocess.run(command, cwd=folder, env=known, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=folder, env=known, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
 def check_use(kart: list[str], folder: Path) -> None:
-    """An installed `kart` knows the shipped tracks, drives a lap, trains and films, in an empty folder."""
-    names = {track["name"] for track in answer([*kart, "track", "list", "--json"], folder)["tracks"]}
+    """An installed `kart` knows the shipped tracks, drives a lap, trains and films, in an empty
+    folder."""
+    names = {
+        track["name"] for track in answer([*kart, "track", "list", "--json"], folder)["tracks"]
+    }
     assert {"circuit", "beginner_track", "monza", "spa", "silverstone"} <= names
-    figures = answer([*kart, "drive", "--track-name", "beginner_track.png", "--laps", "1", "--json"], folder)
+    figures = answer(
+        [*kart, "drive", "--track-name", "beginner_track.png", "--laps", "1", "--json"], folder
+    )
     assert len(figures["laps"]) == 1 and figures["laps"][0]["valid"]
     trained = answer([*kart, *TINY], folder)
     run = folder / "runs" / "tiny"
     assert (run / "config.json").is_file() and any((run / "checkpoints").iterdir())
     assert len((run / "metrics.csv").read_text().splitlines()) > 1
-    recording, film = (run / "telemetry" / "beginner_track.csv", run / "videos" / "beginner_track.mp4")
+    recording, film = (
+        run / "telemetry" / "beginner_track.csv",
+        run / "videos" / "beginner_track.mp4",
+    )
     assert trained["film"]["files"] == [str(path.relative_to(folder)) for path in (recording, film)]
-    assert recording.read_text().startswith("step,") and len(recording.read_text().splitlines()) > 10
+    assert (
+        recording.read_text().startswith("step,") and len(recording.read_text().splitlines()) > 10
+    )
     assert film.read_bytes()[4:8] == b"ftyp" and film.stat().st_size > 20_000
 
 
@@ -143,9 +195,11 @@ def test_the_wheel_drives_and_trains_from_an_empty_folder_outside_the_checkout(w
     # The installed dependencies of this environment, without the editable install of the checkout.
     code = (
         f"import sys; sys.path = [{str(site)!r}] + [p for p in sys.path if p != {str(ROOT)!r}]\n"
-        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in type(f).__module__.lower()]\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in "
+        "type(f).__module__.lower()]\n"
         "import kart_jax, kart_jax.cli as cli, train\n"
-        f"assert all(m.__file__.startswith({str(site)!r}) for m in (kart_jax, train)), kart_jax.__file__\n"
+        f"assert all(m.__file__.startswith({str(site)!r}) for m in (kart_jax, train)), "
+        "kart_jax.__file__\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     check_use([sys.executable, "-P", "-c", code], work)
@@ -158,12 +212,21 @@ def test_the_wheel_works_in_an_environment_of_its_own_at_the_versions_of_the_loc
     work.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
     python = str(own / "bin" / "python")
-    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", python]
+    uv = [
+        str(Path(sys.executable).with_name("uv")),
+        "pip",
+        "install",
+        "--quiet",
+        "--python",
+        python,
+    ]
     install = [*uv, "--constraint", str(LOCK), str(wheel)]
     done = subprocess.run(install, cwd=work, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     where = "import kart_jax, train; print(kart_jax.__file__, train.__file__)"
-    found = subprocess.run([python, "-P", "-c", where], cwd=work, capture_output=True, text=True, check=True).stdout
+    found = subprocess.run(
+        [python, "-P", "-c", where], cwd=work, capture_output=True, text=True, check=True
+    ).stdout
     assert all(path.startswith(str(own)) for path in found.split())
     check_use([str(own / "bin" / "kart")], work)
 

@@ -27,15 +27,22 @@ def test_a_kart_on_the_plane_follows_its_plan_and_tells_how_power_moves_it():
 
     def end(power):
         start = kart_jax.rolling(kart, 0.0, 0.0, 0.0, 12.0)
-        states, signals = kart_jax.drive_plane(start, plan, kart.replace(torque=power * kart.torque))
+        states, signals = kart_jax.drive_plane(
+            start, plan, kart.replace(torque=power * kart.torque)
+        )
         return states.vx[-1], (states, signals)
 
     both = jax.jit(jax.vmap(lambda power: jax.jvp(end, (power,), (1.0,), has_aux=True)))
-    # 1 % apart: the trapezium of the slopes has an error of the third order in 0.01, float32 one of 1e-6 / 0.02.
+    # 1 % apart: the trapezium of the slopes has an error of the third order in 0.01, float32 one of
+    # 1e-6 / 0.02.
     ends, slopes, (states, signals) = both(jnp.array([0.99, 1.01]))
-    assert float(ends[1] - ends[0]) == pytest.approx(0.02 * float(slopes.mean()), rel=2e-3) and slopes[0] > 0.1
+    assert (
+        float(ends[1] - ends[0]) == pytest.approx(0.02 * float(slopes.mean()), rel=2e-3)
+        and slopes[0] > 0.1
+    )
     assert states.x.shape == (2, 50) and signals.wheel_load.shape == (2, 50, 4)
     np.testing.assert_allclose(signals.speed, np.hypot(states.vx, states.vy), rtol=1e-6)
-    # The limbs' lags of 0.04 s have died away after a second: the plan is what the pedals show, a lag behind.
+    # The limbs' lags of 0.04 s have died away after a second: the plan is what the pedals show, a
+    # lag behind.
     np.testing.assert_allclose(states.throttle[0, 25:], np.asarray(plan.throttle)[25:], atol=0.03)
     assert (states.yaw_rate[:, 25:] > 0.0).all()

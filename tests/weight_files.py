@@ -1,5 +1,6 @@
-"""A random ResNet-18 as a state dict, the same network in NumPy, and files of weights as PyTorch and safetensors write
-them, made without either: PyTorch's names are put into the pickle by stand-ins."""
+"""A random ResNet-18 as a state dict, the same network in NumPy, and files of weights as PyTorch
+and safetensors write them, made without either: PyTorch's names are put into the pickle by
+stand-ins."""
 
 import contextlib
 import io
@@ -35,8 +36,12 @@ def resnet_shapes():
     for stage, inputs, outputs in ((1, 64, 64), (2, 64, 128), (3, 128, 256), (4, 256, 512)):
         for block in (0, 1):
             name, first = f"layer{stage}.{block}", inputs if block == 0 else outputs
-            shapes |= {f"{name}.conv1.weight": (outputs, first, 3, 3)} | norm_shapes(f"{name}.bn1", outputs)
-            shapes |= {f"{name}.conv2.weight": (outputs, outputs, 3, 3)} | norm_shapes(f"{name}.bn2", outputs)
+            shapes |= {f"{name}.conv1.weight": (outputs, first, 3, 3)} | norm_shapes(
+                f"{name}.bn1", outputs
+            )
+            shapes |= {f"{name}.conv2.weight": (outputs, outputs, 3, 3)} | norm_shapes(
+                f"{name}.bn2", outputs
+            )
             if block == 0 and stage > 1:
                 shapes |= {f"{name}.downsample.0.weight": (outputs, inputs, 1, 1)}
                 shapes |= norm_shapes(f"{name}.downsample.1", outputs)
@@ -44,19 +49,24 @@ def resnet_shapes():
 
 
 def norm_shapes(name, features):
-    found = {f"{name}.{part}": (features,) for part in ("weight", "bias", "running_mean", "running_var")}
+    found = {
+        f"{name}.{part}": (features,) for part in ("weight", "bias", "running_mean", "running_var")
+    }
     return found | {f"{name}.num_batches_tracked": ()}
 
 
 def random_resnet(seed=0):
-    """A state dict whose activations keep their size from layer to layer; its statistics are anything but 0 and 1."""
+    """A state dict whose activations keep their size from layer to layer; its statistics are
+    anything but 0 and 1."""
     rng = np.random.default_rng(seed)
     state = {}
     for name, shape in resnet_shapes().items():
         if name.endswith("num_batches_tracked"):
             state[name] = np.array(7, np.int64)
         elif len(shape) == 4:
-            state[name] = rng.normal(0.0, np.sqrt(1.5 / np.prod(shape[1:])), shape).astype(np.float32)
+            state[name] = rng.normal(0.0, np.sqrt(1.5 / np.prod(shape[1:])), shape).astype(
+                np.float32
+            )
         elif name.endswith(("running_var", "weight")):
             state[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
         else:
@@ -65,7 +75,8 @@ def random_resnet(seed=0):
 
 
 def convolve(images, kernel, stride):
-    """(B, C, H, W) and (F, C, k, k) -> (B, F, H', W') in double precision, `k // 2` zeros around, shift by shift."""
+    """(B, C, H, W) and (F, C, k, k) -> (B, F, H', W') in double precision, `k // 2` zeros around,
+    shift by shift."""
     size = kernel.shape[-1]
     images = np.pad(images, ((0, 0), (0, 0), (size // 2, size // 2), (size // 2, size // 2)))
     rows, columns = (images.shape[2] - size) // stride + 1, (images.shape[3] - size) // stride + 1
@@ -73,12 +84,15 @@ def convolve(images, kernel, stride):
     for i in range(size):
         for j in range(size):
             part = images[:, :, i : i + stride * rows : stride, j : j + stride * columns : stride]
-            total += np.tensordot(part[:, :, :rows, :columns], kernel[:, :, i, j].astype(float), axes=(1, 1))
+            total += np.tensordot(
+                part[:, :, :rows, :columns], kernel[:, :, i, j].astype(float), axes=(1, 1)
+            )
     return total.transpose(0, 3, 1, 2)
 
 
 def forward(state, pictures):
-    """Features (B, 512) of (B, 3, H, W) uint8 pictures, in double precision, as He et al. define the network."""
+    """Features (B, 512) of (B, 3, H, W) uint8 pictures, in double precision, as He et al. define
+    the network."""
 
     def norm(x, name):
         gain, bias, mean, variance = (
@@ -91,14 +105,20 @@ def forward(state, pictures):
     x = (pictures / 255.0 - mean[:, None, None]) / deviation[:, None, None]
     x = np.maximum(norm(convolve(x, state["conv1.weight"], 2), "bn1"), 0.0)
     x = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    x = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2].max(axis=(4, 5))
+    x = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2].max(
+        axis=(4, 5)
+    )
     for stage in (1, 2, 3, 4):
         for block in (0, 1):
             name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
-            inner = np.maximum(norm(convolve(x, state[f"{name}.conv1.weight"], stride), f"{name}.bn1"), 0.0)
+            inner = np.maximum(
+                norm(convolve(x, state[f"{name}.conv1.weight"], stride), f"{name}.bn1"), 0.0
+            )
             inner = norm(convolve(inner, state[f"{name}.conv2.weight"], 1), f"{name}.bn2")
             if stride == 2:
-                x = norm(convolve(x, state[f"{name}.downsample.0.weight"], 2), f"{name}.downsample.1")
+                x = norm(
+                    convolve(x, state[f"{name}.downsample.0.weight"], 2), f"{name}.downsample.1"
+                )
             x = np.maximum(inner + x, 0.0)
     return x.mean(axis=(2, 3))
 
@@ -109,7 +129,11 @@ def write_safetensors(path, tensors):
     for name, array in tensors.items():
         raw = np.ascontiguousarray(array).tobytes()
         offsets = [len(data), len(data) + len(raw)]
-        header[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": offsets}
+        header[name] = {
+            "dtype": NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": offsets,
+        }
         data += raw
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
@@ -130,7 +154,10 @@ def torch_names():
     def _rebuild_tensor_v2(*_):
         raise AssertionError("only its name is wanted")
 
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = "torch._utils", "_rebuild_tensor_v2"
+    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = (
+        "torch._utils",
+        "_rebuild_tensor_v2",
+    )
     utils._rebuild_tensor_v2 = _rebuild_tensor_v2
     for name in (*STORAGES.values(), "ComplexFloatStorage"):
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
@@ -157,7 +184,9 @@ class Pickler(pickle.Pickler):
         whole = obj if obj.base is None else obj.base
         key = str(len(self.storages))
         self.storages[key] = np.ravel(whole, order="K")
-        offset = (obj.__array_interface__["data"][0] - whole.__array_interface__["data"][0]) // obj.itemsize
+        offset = (
+            obj.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+        ) // obj.itemsize
         steps = tuple(step // obj.itemsize for step in obj.strides)
         place = (Storage(key, self.storages[key]), offset, obj.shape, steps, False, OrderedDict())
         return sys.modules["torch._utils"]._rebuild_tensor_v2, place
@@ -194,9 +223,15 @@ def write_pickles(path, obj):
 
 
 def pack_pickles(path, data, storages):
-    machine = {"protocol_version": 1001, "little_endian": True, "type_sizes": {"short": 2, "int": 4, "long": 4}}
+    machine = {
+        "protocol_version": 1001,
+        "little_endian": True,
+        "type_sizes": {"short": 2, "int": 4, "long": 4},
+    }
     head = b"".join(pickle.dumps(part, 2) for part in (0x1950A86A20F9469CFC6C, 1001, machine))
-    numbers = b"".join(array.size.to_bytes(8, "little") + array.tobytes() for array in storages.values())
+    numbers = b"".join(
+        array.size.to_bytes(8, "little") + array.tobytes() for array in storages.values()
+    )
     path.write_bytes(head + data + pickle.dumps(list(storages), 2) + numbers)
 
 

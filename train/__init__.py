@@ -10,26 +10,28 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from train.cohort import train_seeds, train_sweep
-    from train.config import TrainConfig
-    from train.exam import examine
-    from train.loop import RunResult, train
-    from train.policy import Policy, load_policy
-    from train.record import Recording
-    from train.record import choose as record_drive
+    from train.evaluation.load_policy import load_policy
+    from train.evaluation.record_drive import Recording
+    from train.evaluation.record_drive import choose as record_drive
+    from train.evaluation.selection import examine
+    from train.networks.policy import Policy
+    from train.run.config import TrainConfig
+    from train.run.loop import train
+    from train.run.types import RunResult
+    from train.sweep.cohort import train_seeds, train_sweep
 
 # Public name -> module it is loaded from, and its name there if that differs.
 _HOMES = {
-    "TrainConfig": "config",
-    "train": "loop",
-    "train_seeds": "cohort",
-    "train_sweep": "cohort",
-    "examine": "exam",
-    "RunResult": "loop",
-    "Policy": "policy",
-    "load_policy": "policy",
-    "record_drive": "record:choose",
-    "Recording": "record",
+    "TrainConfig": "run.config",
+    "train": "run.loop",
+    "train_seeds": "sweep.cohort",
+    "train_sweep": "sweep.cohort",
+    "examine": "evaluation.selection",
+    "RunResult": "run.types",
+    "Policy": "networks.policy",
+    "load_policy": "evaluation.load_policy",
+    "record_drive": "evaluation.record_drive:choose",
+    "Recording": "evaluation.record_drive",
 }
 
 __all__ = [

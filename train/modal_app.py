@@ -1,10 +1,13 @@
-"""Training on Modal: `modal run -m train.modal_app`, with the flags of `kart train`; `modal deploy` for Python.
+"""Training on Modal: `modal run -m train.modal_app`, with the flags of `kart train`; `modal deploy`
+for Python.
 
-A container trains one run on a GPU and writes it to the Volume. When it is taken away, Modal starts another with the
-same call, which goes on from the newest checkpoint. Several runs are several containers.
+A container trains one run on a GPU and writes it to the Volume. When it is taken away, Modal starts
+another with the same call, which goes on from the newest checkpoint. Several runs are several
+containers.
 
-    deployed = modal.Function.from_name("kart-jax", "train_run")
-    figures = deployed.remote({"track_name": ["circuit.png"], "timesteps": 5_000_000, "save_name": "karting_v1"})
+    deployed = modal.Function.from_name("kart-jax", "train_run") figures =
+    deployed.remote({"track_name": ["circuit.png"], "timesteps": 5_000_000, "save_name":
+    "karting_v1"})
 """
 
 import contextlib
@@ -22,9 +25,10 @@ from typing import IO, Any, cast
 import modal
 
 from kart_jax.errors import InputError
-from train import board, modal_image, request, sweep, volume
-from train.config import TrainConfig
-from train.modal_image import MOUNT
+from train.cloud import image, tensorboard_server, volume
+from train.cloud.image import MOUNT
+from train.run.config import TrainConfig
+from train.sweep import combinations, request
 
 MODULE = "train.modal_app"
 GPU = re.compile(r"[A-Za-z][\w+!-]*(:[1-9]\d?)?")
@@ -43,29 +47,40 @@ modal run -m {MODULE} --sweep file.toml --save-name grid
 class ModalConfig(TrainConfig):
     """Train on Modal: the flags of `kart train`, and on which machines.
 
-    The run lands on the Volume kart-jax and is brought home when it ends; names of earlier runs are those there.
+    The run lands on the Volume kart-jax and is brought home when it ends; names of earlier runs are
+    those there.
     """
 
     gpu: tuple[str, ...] = ("A100-80GB", "A100-40GB")
-    """GPUs in order of preference, by Modal's names; a number behind a colon asks for several: H100:2."""
+    """GPUs in order of preference, by Modal's names; a number behind a colon asks for several:
+    H100:2."""
     seeds: tuple[int, ...] | None = None
     """Train once with each of these seeds, at the same time."""
     sweep: str | None = None
-    """TOML file with fields of this table and lists of values: one run for every combination, at the same time."""
+    """TOML file with fields of this table and lists of values: one run for every combination, at
+    the same time."""
 
     def __post_init__(self) -> None:
         """Refuse what no machine can be."""
         super().__post_init__()
         if not self.gpu:
-            raise InputError("--gpu is empty; give at least one of Modal's names, for example A100-80GB")
+            raise InputError(
+                "--gpu is empty; give at least one of Modal's names, for example A100-80GB"
+            )
         if wrong := [name for name in self.gpu if not GPU.fullmatch(name)]:
-            raise InputError(f"--gpu is {wrong[0]}; allowed are Modal's names such as A100-80GB or H100:2; correct it")
+            raise InputError(
+                f"--gpu is {wrong[0]}; allowed are Modal's names such as A100-80GB or H100:2; "
+                "correct it"
+            )
         if self.seeds is not None and len(set(self.seeds)) < max(len(self.seeds), 1):
-            raise InputError(f"--seeds is {' '.join(map(str, self.seeds)) or 'empty'}; give each seed once")
+            raise InputError(
+                f"--seeds is {' '.join(map(str, self.seeds)) or 'empty'}; give each seed once"
+            )
 
 
 def typed(arguments: Sequence[str]) -> list[str] | None:
-    """The words behind this module in `modal run -m train.modal_app ...`; None in every other command."""
+    """The words behind this module in `modal run -m train.modal_app ...`; None in every other
+    command."""
     for index, word in enumerate(arguments):
         if word in (MODULE, f"{MODULE}::main") and "run" in arguments[:index]:
             words = list(arguments[index + 1 :])
@@ -78,22 +93,27 @@ def read(words: Sequence[str]) -> tuple[ModalConfig, list[TrainConfig]]:
     from kart_jax.cli.flags import parse
 
     config = parse(ModalConfig, f"-m {MODULE}", words, EXAMPLES, program="modal run")
-    base = TrainConfig(**{field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)})
-    axes = {} if config.sweep is None else sweep.read(config.sweep)
+    base = TrainConfig(
+        **{field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
+    )
+    axes = {} if config.sweep is None else combinations.read(config.sweep)
     if config.seeds is not None:
         if "seed" in axes:
-            raise InputError(f"{config.sweep}: seed is given there and by --seeds; give it in one place")
+            raise InputError(
+                f"{config.sweep}: seed is given there and by --seeds; give it in one place"
+            )
         axes = {**axes, "seed": config.seeds}
     if base.save_name is None and (axes or base.resume_from is None):
         # Containers that start at once cannot agree on the next free number.
         base = dataclasses.replace(base, save_name=dated(base))
-    runs = sweep.expand(base, axes, config.sweep or "--seeds") if axes else [base]
+    runs = combinations.expand(base, axes, config.sweep or "--seeds") if axes else [base]
     refuse_taken(runs, [path.name for path in Path(config.runs_dir).glob("*")], config.runs_dir)
     return config, runs
 
 
 def dated(config: TrainConfig) -> str:
-    """A name for a run that was given none: its circuit and the time, such as circuit-20261130-142501."""
+    """A name for a run that was given none: its circuit and the time, such as
+    circuit-20261130-142501."""
     track = (config.track_name or ("circuit.png",))[0]
     return f"{Path(track).stem.replace(':', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
 
@@ -103,15 +123,18 @@ def refuse_taken(runs: Sequence[TrainConfig], taken: Sequence[str], where: str) 
     for run in runs:
         if run.save_name in taken:
             raise InputError(
-                f"--save-name is {run.save_name}, but {where} holds such a run; choose another name, "
+                f"--save-name is {run.save_name}, but {where} holds such a run; choose another "
+                "name, "
                 f"or go on with --resume-from {run.save_name}"
             )
 
 
 def at_start() -> tuple[ModalConfig, list[TrainConfig]] | None:
-    """Check the flags of `modal run` when it imports this module, before it builds and pays for anything.
+    """Check the flags of `modal run` when it imports this module, before it builds and pays for
+    anything.
 
-    The GPUs have to be known then as well. Ends the process with one sentence and code 2 when a flag is wrong.
+    The GPUs have to be known then as well. Ends the process with one sentence and code 2 when a
+    flag is wrong.
     """
     words = typed(sys.argv) if modal.is_local() else None
     if words is None:
@@ -129,8 +152,8 @@ ASKED = at_start()
 app = modal.App(volume.NAME, include_source=False)
 VOLUME = volume.open_volume()
 # In a container the images exist already, and the checkout from which they are built does not.
-TRAINING = modal_image.training_image() if modal.is_local() else modal.Image.debian_slim()
-BOARD = modal_image.board_image() if modal.is_local() else modal.Image.debian_slim()
+TRAINING = image.training_image() if modal.is_local() else modal.Image.debian_slim()
+BOARD = image.board_image() if modal.is_local() else modal.Image.debian_slim()
 
 
 @app.function(
@@ -148,18 +171,19 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
 
     Args:
         flags: fields of `TrainConfig` except `runs_dir` and `json`, with values as in JSON.
-        call: identifies this request over all its attempts; empty = Modal's own identifier of the call.
+        call: identifies this request over all its attempts; empty = Modal's own identifier of the
+            call.
 
     Returns:
-        Figures of the run and of its exam as `kart train --json` prints them, and its `name`; or `error`, the sentence
-        that says why the request is refused. KeyboardInterrupt when the machine is taken away; everything is saved
-        then.
+        Figures of the run and of its exam as `kart train --json` prints them, and its `name`; or
+        `error`, the sentence that says why the request is refused. KeyboardInterrupt when the
+        machine is taken away; everything is saved then.
     """
     from rich.console import Console
 
     from kart_jax.cli.train import summary
-    from train import exam
-    from train.attempt import attempt
+    from train.cloud.retried_call import attempt
+    from train.evaluation import selection
 
     local = modal.is_local()
     name = str(flags.get("save_name") or flags.get("resume_from") or "run")
@@ -168,21 +192,31 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
             config = request.from_plain(flags, "the request")
             console = Console(file=cast(IO[str], Prefixed(f"{name}: ")))
             identifier = call or modal.current_function_call_id() or uuid.uuid4().hex
-            result = attempt(config, identifier, console, (lambda: None) if local else VOLUME.commit)
-            ranked = exam.examine(result, partial(console.print, soft_wrap=True, highlight=False, markup=False))
-    except InputError as error:  # it would be wrong at every attempt, so this is an answer and no failure
+            result = attempt(
+                config, identifier, console, (lambda: None) if local else VOLUME.commit
+            )
+            ranked = selection.examine(
+                result, partial(console.print, soft_wrap=True, highlight=False, markup=False)
+            )
+    except (
+        InputError
+    ) as error:  # it would be wrong at every attempt, so this is an answer and no failure
         return {"name": name, "error": str(error)}
     finally:
         if not local:
             VOLUME.commit()
     if result.interrupted:
-        # What Modal takes for the end of the container and not for an answer or a failure of this call.
-        raise KeyboardInterrupt(f"{name}: stopped after {result.steps} steps and saved; the next attempt goes on")
-    return {"name": result.folder.path.name, **summary(result), "exam": exam.standings(ranked)}
+        # What Modal takes for the end of the container and not for an answer or a failure of this
+        # call.
+        raise KeyboardInterrupt(
+            f"{name}: stopped after {result.steps} steps and saved; the next attempt goes on"
+        )
+    return {"name": result.folder.path.name, **summary(result), "exam": selection.standings(ranked)}
 
 
 class Prefixed(io.TextIOBase):
-    """Standard output with a word before each line: what several containers say appears on one terminal."""
+    """Standard output with a word before each line: what several containers say appears on one
+    terminal."""
 
     def __init__(self, prefix: str):
         """With this word."""
@@ -203,15 +237,16 @@ class Prefixed(io.TextIOBase):
 
 @app.function(image=BOARD, volumes={MOUNT: VOLUME}, max_containers=1, scaledown_window=600)
 @modal.concurrent(max_inputs=100)
-@modal.web_server(board.PORT, startup_timeout=120.0)
+@modal.web_server(tensorboard_server.PORT, startup_timeout=120.0)
 def tensorboard() -> None:
     """TensorBoard over the runs of the Volume, at an address that Modal shows."""
-    board.serve(Path(MOUNT) / volume.RUNS, Path("/tmp/board"), VOLUME.reload)
+    tensorboard_server.serve(Path(MOUNT) / volume.RUNS, Path("/tmp/board"), VOLUME.reload)
 
 
 @app.local_entrypoint()
 def main(*words: str) -> None:
-    """Train what the flags ask for and bring it home; exit code 2 for bad input, 1 when a run failed."""
+    """Train what the flags ask for and bring it home; exit code 2 for bad input, 1 when a run
+    failed."""
     try:
         with volume.told_plainly():
             config, runs = ASKED or read(words)
@@ -251,20 +286,32 @@ def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
     for one in figures:
         if sentence := one.get("error") or one.get("failure"):
             print(f"kart: {one.get('name') or one['asked']}: {sentence}", file=sys.stderr)
-    return 2 if any("error" in one for one in figures) else 1 if any(one["failure"] for one in figures) else 0
+    return (
+        2
+        if any("error" in one for one in figures)
+        else 1
+        if any(one["failure"] for one in figures)
+        else 0
+    )
 
 
 def outcome(call: "modal.FunctionCall[dict[str, Any]]", name: str) -> dict[str, Any]:
-    """The figures of a run, or under `error` why there are none; the other runs are not the worse for it."""
+    """The figures of a run, or under `error` why there are none; the other runs are not the worse
+    for it."""
     try:
         return call.get()
     except Exception as error:  # whatever was raised there is raised here
-        return {"error": f"{type(error).__name__}: {error}; fetch what it saved with kart modal pull {name}"}
+        return {
+            "error": f"{type(error).__name__}: {error}; fetch what it saved with kart modal pull "
+            f"{name}"
+        }
 
 
 def brought_home(name: str, runs_dir: Path) -> str:
     """Copy a run from the Volume; says where it is, or how to fetch it."""
     try:
-        return f"wrote {volume.pull(VOLUME, name, runs_dir)}; film it with kart play {runs_dir / name}"
+        return (
+            f"wrote {volume.pull(VOLUME, name, runs_dir)}; film it with kart play {runs_dir / name}"
+        )
     except InputError as error:
         return f"{name} stays on Modal: {error}; fetch it with kart modal pull {name}"

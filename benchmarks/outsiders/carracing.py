@@ -1,4 +1,5 @@
-"""Gymnasium CarRacing with random actions; prints frames per second as JSON. Arguments: environments, repeats, s."""
+"""Gymnasium CarRacing with random actions; prints frames per second as JSON. Arguments:
+environments, repeats, s."""
 
 import dataclasses
 import json
@@ -17,9 +18,13 @@ def main() -> None:
         envs = gymnasium.make_vec("CarRacing-v3", num_envs=count, vectorization_mode="async")
     envs.reset(seed=0)
     envs.action_space.seed(0)
-    took = timing.seconds(lambda: envs.step(envs.action_space.sample()), lambda told: told, repeats, least)
+    took = timing.seconds(
+        lambda: envs.step(envs.action_space.sample()), lambda told: told, repeats, least
+    )
     envs.close()
-    print(json.dumps({"environment": "CarRacing-v3", **dataclasses.asdict(timing.rate(took, count))}))
+    print(
+        json.dumps({"environment": "CarRacing-v3", **dataclasses.asdict(timing.rate(took, count))})
+    )
 
 
 if __name__ == "__main__":

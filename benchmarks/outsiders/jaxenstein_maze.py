@@ -1,4 +1,5 @@
-"""JAXenstein's maze at 84x84 with random actions; prints frames per second as JSON. Arguments: mazes, repeats, s."""
+"""JAXenstein's maze at 84x84 with random actions; prints frames per second as JSON. Arguments:
+mazes, repeats, s."""
 
 import dataclasses
 import json
@@ -11,10 +12,13 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 
 def main() -> None:
-    """Step a batch, split over all devices, of a CPU its cores, in one compiled program; wait for each step."""
+    """Step a batch, split over all devices, of a CPU its cores, in one compiled program; wait for
+    each step."""
     count, repeats, least = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    from jaxenstein import make_jaxenstein_env  # computes as it is imported, when the devices must be there
+    from jaxenstein import (
+        make_jaxenstein_env,
+    )  # computes as it is imported, when the devices must be there
 
     mesh = jax.make_mesh((jax.device_count(),), ("mazes",), axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("mazes"))
@@ -33,7 +37,9 @@ def main() -> None:
         return seen, state, told
 
     took = timing.seconds(move, jax.block_until_ready, repeats, least)
-    print(json.dumps({"environment": "my-way-home", **dataclasses.asdict(timing.rate(took, count))}))
+    print(
+        json.dumps({"environment": "my-way-home", **dataclasses.asdict(timing.rate(took, count))})
+    )
 
 
 if __name__ == "__main__":

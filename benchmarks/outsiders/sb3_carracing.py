@@ -1,7 +1,9 @@
-"""Stable-Baselines3's PPO on Gymnasium CarRacing; prints environment steps per second of each update as JSON.
+"""Stable-Baselines3's PPO on Gymnasium CarRacing; prints environment steps per second of each
+update as JSON.
 
-Arguments: environments, samples of an update, epochs, minibatch size, repeats. The picture is cut to 84x84 and the
-heads have 256 units, as in kart_jax's network; the environments run in processes of their own.
+Arguments: environments, samples of an update, epochs, minibatch size, repeats. The picture is cut
+to 84x84 and the heads have 256 units, as in kart_jax's network; the environments run in processes
+of their own.
 """
 
 import dataclasses

@@ -7,7 +7,8 @@ from kart_jax.physics.params import CLASSES, KartParams, preset
 from .check import Check, near
 from .drive import LANES, STEPS, G, drive
 
-# g, mean deceleration of the shortest stop from 60 km/h, frozen; reference 1.5: logs of rear-only karts, KZ as stated
+# g, mean deceleration of the shortest stop from 60 km/h, frozen; reference 1.5: logs of rear-only
+# karts, KZ as stated
 STOPS = {
     "rental_gx270": (0.568, (0.67, 0.80)),
     "mini_max": (0.710, (0.67, 0.80)),
@@ -32,7 +33,7 @@ def brakes() -> list[Check]:
     dist = lengths(states)
     best = np.argmin(np.where(rolling_lanes[:-2], dist[:-2], np.inf))
     decel = np.max(np.where(rolling_lanes[:-2], -states.accel_x[150:250, :-2].mean(0), 0.0))
-    formula = 1.8 * 0.57 * G / (1.0 + 1.8 * float(sr.cog_height / sr.wheelbase)) + 0.02 * G * 0.43
+    formula = 1.8 * 0.57 * G / (1.0 + 1.8 * float(sr.cg_height / sr.wheelbase)) + 0.02 * G * 0.43
     return [
         near(7, "rear-only best deceleration / formula, mu 1.8", decel / formula, 1.0, 0.05),
         Check(7, "rear-only 100-0 km/h, mu 1.8, m", float(dist[best]), 51.0 * 0.95, 55.0 * 1.05),
@@ -49,9 +50,12 @@ def lengths(states) -> np.ndarray:
 
 
 def shortest(kart: KartParams, speed: float) -> tuple[float, float]:
-    """Length (m) of the kart's shortest stop from `speed` (m/s) with the throttle shut, and its pedal, held still."""
+    """Length (m) of the kart's shortest stop from `speed` (m/s) with the throttle shut, and its
+    pedal, held still."""
     pedals = np.linspace(0.46, 1.0, 2 * LANES)
-    way = np.concatenate([lengths(drive([kart] * LANES, speed, brake=part)[0]) for part in np.split(pedals, 2)])
+    way = np.concatenate(
+        [lengths(drive([kart] * LANES, speed, brake=part)[0]) for part in np.split(pedals, 2)]
+    )
     return float(way.min()), float(pedals[way.argmin()])
 
 
@@ -62,18 +66,34 @@ def presets() -> list[Check]:
     for name in CLASSES:
         decel = speed**2 / (2.0 * shortest(preset(name), speed)[0] * G)
         frozen, reference = STOPS[name]
-        out.append(near(7, f"{name}, shortest stop from 60 km/h, mean g (frozen)", decel, frozen, 0.03, reference))
+        out.append(
+            near(
+                7,
+                f"{name}, shortest stop from 60 km/h, mean g (frozen)",
+                decel,
+                frozen,
+                0.03,
+                reference,
+            )
+        )
     return out
 
 
 def spins() -> list[Check]:
-    """A locked rear axle does not guide: two stops after the same touch of steering (0.5° for 0.1 s)."""
+    """A locked rear axle does not guide: two stops after the same touch of steering (0.5° for 0.1
+    s)."""
     k, speed = preset("senior_max"), 100 / 3.6
     pedal = shortest(k, speed)[1]
     touch = np.where(np.arange(STEPS)[:, None] < 20, 0.02, 0.0)
     states, _ = drive([k, k], speed, steering=touch, brake=[pedal, 1.0])
     yaw = np.degrees(np.abs(states.yaw[-1]))
     return [
-        Check(7, "yaw after the shortest stop from 100 km/h, steering touched, degrees", float(yaw[0]), 0.0, 10.0),
+        Check(
+            7,
+            "yaw after the shortest stop from 100 km/h, steering touched, degrees",
+            float(yaw[0]),
+            0.0,
+            10.0,
+        ),
         Check(7, "the same with the rear axle locked, degrees", float(yaw[1]), 90.0, 720.0),
     ]

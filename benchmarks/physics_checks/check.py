@@ -18,7 +18,8 @@ class Check:
     high: float
     """Most allowed."""
     reference: tuple[float, float] | None = None
-    """What the reference asks where that is not what is allowed: the model may depart from it, and is kept there."""
+    """What the reference asks where that is not what is allowed: the model may depart from it, and
+    is kept there."""
 
     @property
     def passed(self) -> bool:
@@ -27,7 +28,8 @@ class Check:
 
     @property
     def verdict(self) -> str:
-        """ok, FAIL, or the range of the reference that a value departs from although it is allowed."""
+        """ok, FAIL, or the range of the reference that a value departs from although it is
+        allowed."""
         if not self.passed:
             return "FAIL"
         if self.reference is None or self.reference[0] <= self.value <= self.reference[1]:
@@ -36,7 +38,12 @@ class Check:
 
 
 def near(
-    row: int, what: str, value: float, target: float, relative: float, reference: tuple[float, float] | None = None
+    row: int,
+    what: str,
+    value: float,
+    target: float,
+    relative: float,
+    reference: tuple[float, float] | None = None,
 ) -> Check:
     """A check around a target with a relative tolerance."""
     spread = abs(target) * relative

@@ -29,7 +29,8 @@ def pads() -> list[Check]:
 
 
 def most_lateral(states, lane: int, radius: float) -> float:
-    """Most lateral acceleration (m/s²) while the lane still follows its radius within 5 % (after 1 s)."""
+    """Most lateral acceleration (m/s²) while the lane still follows its radius within 5 % (after 1
+    s)."""
     v, r = states.vx[200:, lane], states.yaw_rate[200:, lane]
     follows = np.abs(r * radius / v - 1.0) < 0.05
     end = len(v) if follows.all() else np.argmin(follows)
@@ -37,14 +38,22 @@ def most_lateral(states, lane: int, radius: float) -> float:
 
 
 def axle() -> list[Check]:
-    """Rows 9 and 10: the solid axle, with the tyres' load sensitivity off so that only the axle differs."""
+    """Rows 9 and 10: the solid axle, with the tyres' load sensitivity off so that only the axle
+    differs."""
     base = cruiser(preset("senior_max"))
     tyre = base.rear_tyre.replace(load_sensitivity=0.0, stiffness_x=12.0)
     base = base.replace(
-        rear_tyre=tyre, front_tyre=base.front_tyre.replace(load_sensitivity=0.0), slip_speed=0.2, settle_rate=100.0
+        rear_tyre=tyre,
+        front_tyre=base.front_tyre.replace(load_sensitivity=0.0),
+        slip_speed=0.2,
+        settle_rate=100.0,
     )
-    flat = base.replace(cog_height=1e-3, scrub_radius=0.0)  # no load transfer, no jacking: nothing lifts
-    loose = flat.replace(rear_tyre=tyre.replace(stiffness_x=0.5))  # each rear wheel nearly free, as with a differential
+    flat = base.replace(
+        cg_height=1e-3, scrub_radius=0.0
+    )  # no load transfer, no jacking: nothing lifts
+    loose = flat.replace(
+        rear_tyre=tyre.replace(stiffness_x=0.5)
+    )  # each rear wheel nearly free, as with a differential
     top = np.sqrt(2.6 * G * 8.0)
     ramp = np.linspace(0.5, 1.0, STEPS) * top
     speed = np.stack([ramp, ramp, ramp, np.full(STEPS, 4.0)], -1)
@@ -64,14 +73,21 @@ def axle() -> list[Check]:
 
 
 def understeer() -> list[Check]:
-    """Row 12: steering beyond L / R grows as the arc tightens, by the solid axle; frozen within a tenth."""
+    """Row 12: steering beyond L / R grows as the arc tightens, by the solid axle; frozen within a
+    tenth."""
     k = cruiser(preset("senior_max"))
     radius = np.array([8.0, 15.0, 30.0])
     speed = np.sqrt(0.5 * G * radius)
     states, _ = drive([k] * 3, speed, speed=speed, hold=0.4, curvature=1.0 / radius, follow=1.0)
     extra = np.degrees(states.steer[-1, :3] - float(k.wheelbase) / radius)
     return [
-        near(12, "steer beyond L/R at 0.5 g: R 8 m less R 30 m, degrees (frozen)", extra[0] - extra[2], 1.96, 0.10),
+        near(
+            12,
+            "steer beyond L/R at 0.5 g: R 8 m less R 30 m, degrees (frozen)",
+            extra[0] - extra[2],
+            1.96,
+            0.10,
+        ),
         near(12, "the same, R 8 m less R 15 m, degrees (frozen)", extra[0] - extra[1], 1.087, 0.10),
     ]
 
@@ -79,10 +95,10 @@ def understeer() -> list[Check]:
 def lift_off() -> list[Check]:
     """Row 12: at the same place of the same arc, a coasting kart beside one under full throttle.
 
-    One kart accelerates through 0.8 g on a constant radius, the other coasts down through it. Their angles beyond
-    L yaw_rate / v are compared there: lifting off moves load to the front, whose tyres need less slip then. The axle's
-    anti-yaw moment grows meanwhile, as its tyres are rid of the drive force, which keeps the effect small, and turns
-    its sign in rental_gx270 (at 0.52 g).
+    One kart accelerates through 0.8 g on a constant radius, the other coasts down through it. Their
+    angles beyond L yaw_rate / v are compared there: lifting off moves load to the front, whose
+    tyres need less slip then. The axle's anti-yaw moment grows meanwhile, as its tyres are rid of
+    the drive force, which keeps the effect small, and turns its sign in rental_gx270 (at 0.52 g).
     """
     radius, gas = np.tile([8.0, 8.0, 15.0, 15.0], 2), np.tile([1.0, 0.0], 4)
     speed = np.sqrt(np.repeat([0.8, 0.52], 4) * G * radius)

@@ -1,4 +1,5 @@
-"""Driving the real `step`: many karts at once through given controls, with speed and curvature control."""
+"""Driving the real `step`: many karts at once through given controls, with speed and curvature
+control."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,7 +22,8 @@ Plan = float | Sequence[float] | np.ndarray
 
 @jax.jit
 def _drive(params, start, plan, dt):
-    """All lanes through STEPS steps: given controls plus speed and curvature control. Returns states and signals."""
+    """All lanes through STEPS steps: given controls plus speed and curvature control. Returns
+    states and signals."""
     walls = open_field()
 
     def lane(kart, state, plan):
@@ -44,11 +46,20 @@ def _drive(params, start, plan, dt):
     return jax.vmap(lane, in_axes=(0, 0, 1), out_axes=1)(params, start, plan)
 
 
-def drive(karts: Sequence[KartParams], speeds, dt: float = DT, start: KartState | None = None, **plan: Plan):
-    """Drive up to LANES karts; plan entries broadcast to (STEPS, lanes). Arrays come back as (STEPS, lanes, ...)."""
+def drive(
+    karts: Sequence[KartParams],
+    speeds,
+    dt: float = DT,
+    start: KartState | None = None,
+    **plan: Plan,
+):
+    """Drive up to LANES karts; plan entries broadcast to (STEPS, lanes). Arrays come back as
+    (STEPS, lanes, ...)."""
     n = len(karts)
     pad = lambda seq: list(seq) + [seq[-1]] * (LANES - n)  # noqa: E731
-    params = jax.tree.map(lambda *leaves: jnp.stack([jnp.asarray(leaf, float) for leaf in leaves]), *pad(karts))
+    params = jax.tree.map(
+        lambda *leaves: jnp.stack([jnp.asarray(leaf, float) for leaf in leaves]), *pad(karts)
+    )
     speeds = jnp.asarray(pad(list(np.broadcast_to(speeds, n))), float)
     if start is None:
         start = jax.vmap(lambda p, v: rolling(p, 0.0, 0.0, 0.0, v))(params, speeds)
@@ -63,9 +74,14 @@ def drive(karts: Sequence[KartParams], speeds, dt: float = DT, start: KartState 
 
 
 def finish(
-    karts: Sequence[KartParams], speed: float, dt: float, count: int, controls: Callable[[np.ndarray], dict]
+    karts: Sequence[KartParams],
+    speed: float,
+    dt: float,
+    count: int,
+    controls: Callable[[np.ndarray], dict],
 ) -> KartState:
-    """State (lanes,) after `count` steps of controls(time), which are sampled in the middle of each step."""
+    """State (lanes,) after `count` steps of controls(time), which are sampled in the middle of each
+    step."""
     state, states = None, None
     for part in range(0, count, STEPS):
         time = (part + np.arange(STEPS)[:, None] + 0.5) * dt
@@ -81,11 +97,12 @@ def first(condition: np.ndarray, dt: float = DT) -> float:
 
 
 def cruiser(kart: KartParams) -> KartParams:
-    """The kart with a strong lag-free motor straight on the axle, so that speed can be held at any slip."""
+    """The kart with a strong lag-free motor straight on the axle, so that speed can be held at any
+    slip."""
     return kart.replace(
         torque=jnp.full_like(kart.torque, 300.0),
         gear_ratio=jnp.ones_like(kart.gear_ratio),
-        gears=1.0,
+        gear_count=1.0,
         efficiency=1.0,
         engine_drag=0.0,
         engine_inertia=1e-3,
@@ -99,5 +116,8 @@ def cruiser(kart: KartParams) -> KartParams:
 
 
 def stiff(kart: KartParams) -> KartParams:
-    """The kart with ten times the longitudinal slip stiffness: tyre slip taken out of a power balance."""
-    return kart.replace(rear_tyre=kart.rear_tyre.replace(stiffness_x=10.0 * kart.rear_tyre.stiffness_x))
+    """The kart with ten times the longitudinal slip stiffness: tyre slip taken out of a power
+    balance."""
+    return kart.replace(
+        rear_tyre=kart.rear_tyre.replace(stiffness_x=10.0 * kart.rear_tyre.stiffness_x)
+    )

@@ -12,7 +12,8 @@ from .drive import DT, STEPS, drive
 
 
 def weave(dt: float, speed: float = 14.0) -> dict[str, np.ndarray]:
-    """A smooth ten-second piece of driving as functions of time: a slalom with throttle and brake."""
+    """A smooth ten-second piece of driving as functions of time: a slalom with throttle and
+    brake."""
     t = np.arange(STEPS)[:, None] * dt
     return {
         "steering": 0.15 * np.sin(1.3 * t),
@@ -43,7 +44,9 @@ def invariants() -> list[Check]:
     vx, vy, r, ax, ay = (np.asarray(v)[:end, 0] for v in
                          (states.vx, states.vy, states.yaw_rate, states.accel_x, states.accel_y))  # fmt: skip
     yaw = states.yaw[:end, 0]
-    heading = 0.5 * (yaw[1:] + yaw[:-1])  # a specific force belongs to the middle of the step that led to its sample
+    heading = 0.5 * (
+        yaw[1:] + yaw[:-1]
+    )  # a specific force belongs to the middle of the step that led to its sample
     world = np.exp(1j * heading) * (ax + 1j * ay)[1:]
     velocity = np.exp(1j * yaw) * (vx + 1j * vy)
     drift = np.abs(velocity[0] + DT * np.cumsum(world) - velocity[1:]) / np.abs(velocity).max()
@@ -55,46 +58,70 @@ def invariants() -> list[Check]:
     (straight, _), (bent, scrub) = balance(states, sr, 3), balance(states, sr, 4)
     return [
         Check(13, "mirrored run, largest gap over 10 s, m or rad", float(gap), 0.0, 1e-6),
-        Check(14, "coasting slalom, largest energy gain in a step / energy", float(gain), -1.0, 0.0),
+        Check(
+            14, "coasting slalom, largest energy gain in a step / energy", float(gain), -1.0, 0.0
+        ),
         near(14, "(energy gained + dissipation) / engine work, straight run", straight, 1.0, 0.005),
         near(14, "(energy gained + dissipation) / engine work, slalom", bent, 1.0, 0.005),
         Check(14, "side slip's part of the slalom's engine work", scrub, 0.1, 1.0),
-        Check(30, "velocity from integrated accelerations, worst error", float(drift.max()), 0.0, 0.002),
+        Check(
+            30,
+            "velocity from integrated accelerations, worst error",
+            float(drift.max()),
+            0.0,
+            0.002,
+        ),
         Check(30, "path from integrated velocity, error / length", float(miss), 0.0, 0.002),
-        Check(30, "lateral g against v yaw_rate + dv_y/dt, worst error / peak", float(lateral), 0.0, 0.002),
+        Check(
+            30,
+            "lateral g against v yaw_rate + dv_y/dt, worst error / peak",
+            float(lateral),
+            0.0,
+            0.002,
+        ),
     ]
 
 
 def kinetic(states, k: KartParams) -> np.ndarray:
     """Kinetic energy (J) of kart, wheels and engine (STEPS, lanes)."""
     body = k.mass * (states.vx**2 + states.vy**2) + k.yaw_inertia * states.yaw_rate**2
-    spin = k.axle_inertia * states.axle_speed**2 + k.front_inertia * np.sum(states.front_speed**2, -1)
+    spin = k.axle_inertia * states.axle_spin**2 + k.front_inertia * np.sum(
+        states.front_wheel_spin**2, -1
+    )
     return np.asarray(0.5 * (body + spin + k.engine_inertia * states.engine_speed**2))
 
 
 def balance(states, k: KartParams, lane: int) -> tuple[float, float]:
     """First law over 10 s of a lane without brakes and shifts.
 
-    Returns (energy gained + dissipation) / engine work, and the share of that work that the tyres dissipate across
-    the wheels. Forces belong to the middle of the step that led to their sample, so speeds are means over it.
+    Returns (energy gained + dissipation) / engine work, and the share of that work that the tyres
+    dissipate across the wheels. Forces belong to the middle of the step that led to their sample,
+    so speeds are means over it.
     """
     s = jax.tree.map(lambda v: v[:2001, lane], states)
     mean = lambda v: 0.5 * (v[1:] + v[:-1])  # noqa: E731
-    engine, axle, gas = mean(s.engine_speed), mean(s.axle_speed), mean(s.throttle)
-    torque, drag = jax.vmap(drivetrain.engine_torque, (0, 0, 0, None))(gas, engine, jnp.zeros(2000), k)
+    engine, axle, gas = mean(s.engine_speed), mean(s.axle_spin), mean(s.throttle)
+    torque, drag = jax.vmap(drivetrain.engine_torque, (0, 0, 0, None))(
+        gas, engine, jnp.zeros(2000), k
+    )
     work = np.asarray((torque - drag * engine) * engine)
     turn = engine - k.gear_ratio[0] * axle
-    clutch = jax.vmap(lambda e, a: drivetrain.clutch_slope(e, a, k.gear_ratio[0], k))(engine, axle) * turn**2
+    clutch = (
+        jax.vmap(lambda e, a: drivetrain.clutch_slope(e, a, k.gear_ratio[0], k))(engine, axle)
+        * turn**2
+    )
     along, across, loads = wheels(s, k)
     along, across, loads = mean(along), mean(across), loads[:-1]
     rear = k.rear_tyre.radius * axle
-    tread = np.stack([*(k.front_tyre.radius * mean(s.front_speed)).T, rear, rear], -1)
+    tread = np.stack([*(k.front_tyre.radius * mean(s.front_wheel_spin)).T, rear, rear], -1)
     sliding = np.sum(s.tyre_force[1:, :, 0] * (tread - along), -1)
     sideways = -np.sum(s.tyre_force[1:, :, 1] * across, -1)
     speed = np.hypot(mean(s.vx), mean(s.vy))
     air = 0.5 * k.air_density * k.drag_area * speed**3
     rolling = -np.sum(
-        np.asarray(chassis.rolling_drag(jnp.asarray(along), jnp.asarray(loads), k.rolling_asphalt)) * along, -1
+        np.asarray(chassis.rolling_drag(jnp.asarray(along), jnp.asarray(loads), k.rolling_asphalt))
+        * along,
+        -1,
     )
     lost = np.sum(np.asarray(clutch) + sliding + sideways + np.asarray(air) + rolling) * DT
     energy = kinetic(states, k)[:2001, lane]
@@ -103,14 +130,22 @@ def balance(states, k: KartParams, lane: int) -> tuple[float, float]:
 
 
 def wheels(s, k: KartParams) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Velocity (m/s) of each contact patch along and across its wheel, and its load (N); (steps, 4) each."""
+    """Velocity (m/s) of each contact patch along and across its wheel, and its load (N); (steps, 4)
+    each."""
 
     def patches(state):
         left, right = steering.wheel_angles(state.steer, k)
         one, zero = jnp.ones_like(left), jnp.zeros_like(left)
-        cosine, sine = (jnp.cos(left), jnp.cos(right), one, one), (jnp.sin(left), jnp.sin(right), zero, zero)
-        along, across = chassis.wheel_velocities(state.vx, state.vy, state.yaw_rate, cosine, sine, k)
-        loads = load.wheel_loads(state.load_x, state.load_y, left, right, k)
+        cosine, sine = (
+            (jnp.cos(left), jnp.cos(right), one, one),
+            (jnp.sin(left), jnp.sin(right), zero, zero),
+        )
+        along, across = chassis.wheel_velocities(
+            state.vx, state.vy, state.yaw_rate, cosine, sine, k
+        )
+        loads = load.wheel_loads(
+            state.load_transfer_accel_x, state.load_transfer_accel_y, left, right, k
+        )
         return jnp.stack(along), jnp.stack(across), jnp.stack(loads)
 
     along, across, loads = jax.vmap(patches)(s)

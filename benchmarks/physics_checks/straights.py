@@ -13,14 +13,21 @@ from .drive import drive, first, stiff
 def straights() -> list[Check]:
     """Rows 3 to 6: power balance, gearing, coast-down, acceleration."""
     out = []
-    tops = {"senior_max": (138.7, 0.50), "ok": (158.7, 0.50), "kz2": (169.6, 0.50), "rental_gx270": (78.0, 0.65)}
+    tops = {
+        "senior_max": (138.7, 0.50),
+        "ok": (158.7, 0.50),
+        "kz2": (169.6, 0.50),
+        "rental_gx270": (78.0, 0.65),
+    }
     karts, speeds = [], []
     for name, (target, area) in tops.items():
         k = stiff(preset(name)).replace(drag_area=area)
         rpm = np.linspace(1000.0, 16000.0, 3001)
         best = rpm[np.argmax(rpm * np.array(drivetrain.full_torque(jnp.asarray(rpm), k)))]
         ratio = best / drivetrain.RPM / (target / 3.6 / k.rear_tyre.radius)
-        karts.append(k.replace(gear_ratio=jnp.full(6, ratio), gears=1.0, shift_up=1e9, shift_down=-1e9))
+        karts.append(
+            k.replace(gear_ratio=jnp.full(6, ratio), gear_count=1.0, shift_up=1e9, shift_down=-1e9)
+        )
         speeds.append(target / 3.6 * 0.995)
     states, _ = drive(karts, speeds, throttle=1.0)
     out += [
@@ -41,17 +48,25 @@ def straights() -> list[Check]:
     until = first(states.vx[:, 0] < 10.0, 0.01)
     out += [
         near(5, "coast-down 25 to 10 m/s, time, s", until, 21.9, 0.01),
-        near(5, "coast-down 25 to 10 m/s, distance, m", states.x[round(until / 0.01) - 1, 0], 349.0, 0.01),
+        near(
+            5,
+            "coast-down 25 to 10 m/s, distance, m",
+            states.x[round(until / 0.01) - 1, 0],
+            349.0,
+            0.01,
+        ),
     ]
     return out
 
 
 def launches() -> list[Check]:
-    """Row 6, from rest: the presets as they stand, and two with a torque table that they do not have.
+    """Row 6, from rest: the presets as they stand, and two with a torque table that they do not
+    have.
 
-    The targets of the single-speed classes can only be met with F = min(F_max, P / v) from standstill on; the torque
-    curves of the same reference give a quarter to a half of F_max there. Senior_max and ok depart from them. With that
-    force law put into the torque table and short sprockets (11/80 and 7.2) the step itself meets them.
+    The targets of the single-speed classes can only be met with F = min(F_max, P / v) from
+    standstill on; the torque curves of the same reference give a quarter to a half of F_max there.
+    Senior_max and ok depart from them. With that force law put into the torque table and short
+    sprockets (11/80 and 7.2) the step itself meets them.
     """
     kz, sr, ok = preset("kz2"), preset("senior_max"), preset("ok")
 
@@ -73,14 +88,33 @@ def launches() -> list[Check]:
     took = [first(states.vx[:, i] > 100 / 3.6) for i in range(5)]
     pull = states.accel_x[:, 0]
     shifts = np.flatnonzero(np.diff(states.gear[:, 0]) > 0)
-    # 80 ms, a third more than the cut; the higher gear's own pull, near the best rpm, may be the greater after that.
+    # 80 ms, a third more than the cut; the higher gear's own pull, near the best rpm, may be the
+    # greater after that.
     jolt = max(pull[i + 1 : i + 17].max() / pull[i - 3 : i + 1].max() for i in shifts)
     return [
         near(6, "0-100 km/h, kz2, s", took[0], 3.7, 0.10),
         Check(6, "0-60 mph, kz2, s", first(states.vx[:, 0] > 26.82), 0.0, 4.0),
-        Check(6, "kz2, most a_x while the engine re-synchronises in an up-shift / before it", float(jolt), 0.5, 1.0),
+        Check(
+            6,
+            "kz2, most a_x while the engine re-synchronises in an up-shift / before it",
+            float(jolt),
+            0.5,
+            1.0,
+        ),
         near(6, "0-100 km/h, senior_max, s (frozen)", took[3], 10.3, 0.05, (5.49, 6.71)),
         near(6, "0-100 km/h, ok, s (frozen)", took[4], 7.4, 0.05, (4.05, 4.95)),
-        near(6, "0-100 km/h, senior_max with an invented torque table, F = min(F_max, P / v), s", took[1], 6.1, 0.10),
-        near(6, "0-100 km/h, ok with an invented torque table, F = min(F_max, P / v), s", took[2], 4.5, 0.10),
+        near(
+            6,
+            "0-100 km/h, senior_max with an invented torque table, F = min(F_max, P / v), s",
+            took[1],
+            6.1,
+            0.10,
+        ),
+        near(
+            6,
+            "0-100 km/h, ok with an invented torque table, F = min(F_max, P / v), s",
+            took[2],
+            4.5,
+            0.10,
+        ),
     ]

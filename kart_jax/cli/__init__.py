@@ -1,4 +1,5 @@
-"""The `kart` command: finds the subcommand, and turns every failure of the user's input into one sentence.
+"""The `kart` command: finds the subcommand, and turns every failure of the user's input into one
+sentence.
 
 Nothing heavy is imported before the subcommand is known, so `kart --help` answers at once.
 """
@@ -21,12 +22,20 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("drive", "drive:run", "let the scripted driver lap a track; lap and sector times"),
     ("track list", "track:run_list", "the tracks that are known by name"),
     ("track check", "track:run_check", "read tracks and measure them, or say what is wrong"),
-    ("track preview", "track:run_preview", "draw centre line, gates, sectors and curvature of a track"),
+    (
+        "track preview",
+        "track:run_preview",
+        "draw centre line, gates, sectors and curvature of a track",
+    ),
     ("track new", "track:run_new", "start a track of your own from a picture to paint over"),
     ("track import", "track:run_import", "make a track from a centre-line CSV"),
     ("track generate", "track:run_generate", "draw random kart circuits"),
     ("track sync", "track:run_sync", "upload tracks to Modal, for training there"),
-    ("telemetry plot", "telemetry:run_plot", "draw a lap: map, speed, controls, g-g diagram, splits"),
+    (
+        "telemetry plot",
+        "telemetry:run_plot",
+        "draw a lap: map, speed, controls, g-g diagram, splits",
+    ),
     ("telemetry laps", "telemetry:run_laps", "lap and sector times of a telemetry file"),
     ("bench", "bench:run", "how fast this machine is, and where the time goes"),
     ("modal pull", "modal:run_pull", "bring a run that was trained on Modal home"),
@@ -51,11 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `kart` with the given arguments, by default those of the process.
 
     Returns:
-        The exit code: 0 done, 1 training failed, 2 bad input (one sentence on stderr), 130 interrupted, 141 nobody
-        reads the output.
+        The exit code: 0 done, 1 training failed, 2 bad input (one sentence on stderr), 130
+            interrupted, 141 nobody reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that lacks a letter of a title shows its code
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # a terminal that lacks a letter of a title shows its code
         sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         # A warning is for the user too: one sentence, without the source line that Python adds.
@@ -81,7 +92,10 @@ def answer(words: list[str]) -> int:
     except OSError as error:
         if error.filename is None:
             forget_output()
-            print(f"kart: the output cannot be written ({error.strerror}); free the disk or redirect", file=sys.stderr)
+            print(
+                f"kart: the output cannot be written ({error.strerror}); free the disk or redirect",
+                file=sys.stderr,
+            )
         else:
             print(f"kart: {error.filename}: {error.strerror}; give another path", file=sys.stderr)
         return 2
@@ -116,7 +130,9 @@ def dispatch(words: list[str]) -> int:
 
 def usage(noun: str = "") -> str:
     """The table of commands, of all or of one noun."""
-    rows = [(name, help_line) for name, _, help_line in COMMANDS if not noun or name.split()[0] == noun]
+    rows = [
+        (name, help_line) for name, _, help_line in COMMANDS if not noun or name.split()[0] == noun
+    ]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"  {name:<{width}}   {help_line}" for name, help_line in rows)
     if noun:
@@ -129,7 +145,9 @@ def unknown(noun: list[str], word: str) -> str:
     import difflib
 
     level = len(noun)
-    known = list(dict.fromkeys(n.split()[level] for n, _, _ in COMMANDS if n.split()[:level] == noun))
+    known = list(
+        dict.fromkeys(n.split()[level] for n, _, _ in COMMANDS if n.split()[:level] == noun)
+    )
     close = difflib.get_close_matches(word, known, 1)
     what = "flag" if word.startswith("-") else "command"
     hint = f"did you mean {close[0]}?" if close else f"see {' '.join(['kart', *noun])} --help"
@@ -137,10 +155,11 @@ def unknown(noun: list[str], word: str) -> str:
 
 
 def prepare_jax() -> None:
-    """Keep compiled programs between runs, and keep XLA's remarks about the machine off the terminal.
+    """Keep compiled programs between runs, and keep XLA's remarks about the machine off the
+    terminal.
 
-    The folder is `jax` in the cache folder of the tracks, one per host name, as compiled programs are made for one
-    machine's processor; JAX's own variable JAX_COMPILATION_CACHE_DIR moves it.
+    The folder is `jax` in the cache folder of the tracks, one per host name, as compiled programs
+    are made for one machine's processor; JAX's own variable JAX_COMPILATION_CACHE_DIR moves it.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:

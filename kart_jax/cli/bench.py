@@ -1,4 +1,5 @@
-"""`kart bench`: a short version of every benchmark, each in a process of its own, and where the time goes."""
+"""`kart bench`: a short version of every benchmark, each in a process of its own, and where the
+time goes."""
 
 import dataclasses
 import json
@@ -20,7 +21,8 @@ kart bench --only env_throughput render
 kart bench --peers --out benchmarks/results/machine.jsonl
 """
 
-# Script and the question that it answers, in the order in which they are run; the one with the breakdown comes last.
+# Script and the question that it answers, in the order in which they are run; the one with the
+# breakdown comes last.
 SCRIPTS = {
     "render": "how fast is the view?",
     "env_throughput": "how fast is the environment, part by part?",
@@ -31,12 +33,22 @@ SCRIPTS = {
     "peers": "how fast are others, here?",
     "ppo_throughput": "how fast is training, and where does its time go?",
 }
-Name = Literal["render", "env_throughput", "scaling", "memory", "compile_time", "hot_loop", "peers", "ppo_throughput"]
+Name = Literal[
+    "render",
+    "env_throughput",
+    "scaling",
+    "memory",
+    "compile_time",
+    "hot_loop",
+    "peers",
+    "ppo_throughput",
+]
 
 
 @dataclasses.dataclass(frozen=True)
 class BenchConfig:
-    """Measure this machine: a short version of every benchmark, and where the time of a training update goes.
+    """Measure this machine: a short version of every benchmark, and where the time of a training
+    update goes.
 
     Takes some minutes. The scripts themselves, in benchmarks/, measure longer and take more flags.
     """
@@ -44,7 +56,8 @@ class BenchConfig:
     only: tuple[Name, ...] | None = None
     """Which benchmarks. Not given: all but peers."""
     peers: bool = False
-    """Measure other people's environments and learners, too: installs hundreds of MB into a folder in the cache."""
+    """Measure other people's environments and learners, too: installs hundreds of MB into a folder
+    in the cache."""
     out: str | None = None
     """Append the JSON line of each benchmark to this file."""
     json: bool = False
@@ -68,7 +81,9 @@ def folder() -> Path:
     for place in (package.parent / "benchmarks", package / "_benchmarks"):
         if (place / "report.py").is_file():
             return place
-    raise InputError(f"{package}: its benchmarks are missing; install kart_jax anew, or use a checkout")
+    raise InputError(
+        f"{package}: its benchmarks are missing; install kart_jax anew, or use a checkout"
+    )
 
 
 def run(words: Sequence[str]) -> int:
@@ -106,7 +121,9 @@ def measure(script: Path, config: BenchConfig) -> dict[str, Any] | None:
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "line.jsonl"
         command = [sys.executable, str(script), "--quick", "--out", str(out)]
-        done = subprocess.run(command, stdout=sys.stderr if config.json else None, env=known, check=False)
+        done = subprocess.run(
+            command, stdout=sys.stderr if config.json else None, env=known, check=False
+        )
         line = out.read_text() if out.is_file() else ""
     if done.returncode or not line:
         return None
@@ -118,6 +135,13 @@ def measure(script: Path, config: BenchConfig) -> dict[str, Any] | None:
 
 def where_the_time_goes(record: dict[str, Any]) -> str:
     """Milliseconds and share of each part of an update, from the record of `ppo_throughput`."""
-    rows = [row for row in record["rows"] if row.get("share") is not None and row["part"] != "bare network"]
-    cells = [[row["part"], f"{1e3 * row['seconds']['median']:.1f}", f"{100 * row['share']:.1f} %"] for row in rows]
+    rows = [
+        row
+        for row in record["rows"]
+        if row.get("share") is not None and row["part"] != "bare network"
+    ]
+    cells = [
+        [row["part"], f"{1e3 * row['seconds']['median']:.1f}", f"{100 * row['share']:.1f} %"]
+        for row in rows
+    ]
     return table(["part of an update", "ms", "share"], cells)

@@ -33,8 +33,9 @@ class DriveConfig:
     track_name: str = "circuit.png"
     """Track: a shipped name, or the path of a PNG or a centre-line CSV."""
     driver: Literal["scripted", "fastest"] = "scripted"
-    """Who drives; scripted = racing line, speed profile from the kart's own limits, path following; fastest = the same
-    with the fastest plan that a search through the simulator finds: minutes the first time, then it is remembered."""
+    """Who drives; scripted = racing line, speed profile from the kart's own limits, path following;
+    fastest = the same with the fastest plan that a search through the simulator finds: minutes the
+    first time, then it is remembered."""
     kart: KartClass = "rental_gx270"
     """Kart class."""
     line: Literal["optimal", "given"] = "optimal"
@@ -59,9 +60,13 @@ class DriveConfig:
         if not 1 <= self.laps <= MOST_LAPS:
             raise InputError(f"--laps is {self.laps}; allowed are 1 to {MOST_LAPS}")
         if self.driver == "fastest" and self.line == "given":
-            raise InputError("--line is given; with --driver fastest the line is searched; leave --line out")
+            raise InputError(
+                "--line is given; with --driver fastest the line is searched; leave --line out"
+            )
         if self.driver != "fastest" and self.search_laps is not None:
-            raise InputError("--search-laps is for --driver fastest; leave it out or choose that driver")
+            raise InputError(
+                "--search-laps is for --driver fastest; leave it out or choose that driver"
+            )
         check_height(self.video_height)
         check_outputs(self.telemetry, self.plot, self.video)
 
@@ -69,7 +74,9 @@ class DriveConfig:
 def check_height(height: int) -> None:
     """Refuse a height of video that H.264 or the memory cannot take."""
     if not 120 <= height <= 2160 or height % 2:
-        raise InputError(f"--video-height is {height}; allowed are even numbers from 120 to 2160; 720 is usual")
+        raise InputError(
+            f"--video-height is {height}; allowed are even numbers from 120 to 2160; 720 is usual"
+        )
 
 
 def check_outputs(telemetry: str | None, plot: str | None, video: str | None) -> None:
@@ -93,12 +100,14 @@ def fastest_laps(tracks: "Tracks", config: DriveConfig, search_laps: int) -> "Lo
     from jax.tree_util import Partial
 
     from kart_jax.drivers import scripted
+    from kart_jax.laptime import search
     from kart_jax.physics.params import preset
     from kart_jax.telemetry import session
-    from train import fastest
 
     kart = preset(config.kart)
-    plan, _ = fastest.find(tracks, kart, search_laps, report=functools.partial(tell, config.track_name))
+    plan, _ = search.find(
+        tracks, kart, search_laps, report=functools.partial(tell, config.track_name)
+    )
     return session.drive(tracks, 0, kart, Partial(scripted.control, plan), config.laps)
 
 
@@ -107,10 +116,10 @@ def run(words: Sequence[str]) -> None:
     config = parse(DriveConfig, "drive", words, EXAMPLES)
     search_laps = laps_wanted(config.search_laps) if config.driver == "fastest" else None
     from kart_jax.telemetry import session
-    from kart_jax.track import load
+    from kart_jax.track import catalogue, derive
 
-    load.check_not_written(config.track_name, config.telemetry, config.plot)
-    tracks = load.load(load.single(config.track_name))
+    catalogue.check_not_written(config.track_name, config.telemetry, config.plot)
+    tracks = derive.load(catalogue.single(config.track_name))
     if search_laps is None:
         log = session.scripted_laps(tracks, config.kart, config.laps, config.line)
     else:
@@ -119,9 +128,16 @@ def run(words: Sequence[str]) -> None:
     if not config.json:
         print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
         print(report(log), flush=True)
-    written = write_outputs(log, tracks, config.telemetry, config.plot, config.video, config.video_height, config.kart)
+    written = write_outputs(
+        log, tracks, config.telemetry, config.plot, config.video, config.video_height, config.kart
+    )
     if config.json:
-        heading = {"track": config.track_name, "driver": config.driver, "kart": config.kart, "line": config.line}
+        heading = {
+            "track": config.track_name,
+            "driver": config.driver,
+            "kart": config.kart,
+            "line": config.line,
+        }
         emit_json({**heading, **summary(log), "files": written})
         return
     for path in written:
@@ -129,7 +145,8 @@ def run(words: Sequence[str]) -> None:
 
 
 def summary(log: "Log") -> dict[str, Any]:
-    """Figures of a drive: laps with sectors in s, best lap, time off the track, top speed, lateral g."""
+    """Figures of a drive: laps with sectors in s, best lap, time off the track, top speed, lateral
+    g."""
     import numpy as np
 
     from kart_jax.telemetry import laps
@@ -158,7 +175,8 @@ def report(log: "Log") -> str:
     found = laps.split(log)
     figures = summary(log)
     facts = (
-        f"top speed {figures['top_speed_kmh']:.0f} km/h, lateral {figures['peak_lateral_g']:.2f} g, "
+        f"top speed {figures['top_speed_kmh']:.0f} km/h, lateral {figures['peak_lateral_g']:.2f} "
+        "g, "
         f"off the track {figures['off_track_time']:.1f} s"
     )
     return f"{lap_table(found)}\n{facts}"
@@ -186,7 +204,13 @@ def lap_table(found: "list[Lap]") -> str:
 
 
 def write_outputs(
-    log: "Log", tracks: Any, telemetry: str | None, plot: str | None, video: str | None, height: int, title: str
+    log: "Log",
+    tracks: Any,
+    telemetry: str | None,
+    plot: str | None,
+    video: str | None,
+    height: int,
+    title: str,
 ) -> list[str]:
     """Write what was asked for; returns the paths."""
     if telemetry is not None:

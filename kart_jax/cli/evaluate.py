@@ -13,7 +13,7 @@ from kart_jax.cli.search import laps_wanted, sentence, tell
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from train.evaluate import Result
+    from train.evaluation.evaluate import Result
 
 EXAMPLES = """
 kart eval runs/circuit-1
@@ -25,9 +25,11 @@ kart eval circuit-1 --fastest --search-laps 5000
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-    """Lap times, completion rate and off-track time of a trained driver over fixed drives, beside the scripted driver.
+    """Lap times, completion rate and off-track time of a trained driver over fixed drives, beside
+    the scripted driver.
 
-    The first drive starts from rest on the grid, the others roll from places drawn with fixed seeds.
+    The first drive starts from rest on the grid, the others roll from places drawn with fixed
+    seeds.
     """
 
     run: tyro.conf.Positional[str]
@@ -39,14 +41,16 @@ class EvalConfig:
     laps: int = 2
     """How many laps a drive has time for, 1 to 100."""
     explore: bool = False
-    """Let the learned driver draw its actions as in training, instead of taking the most likely ones."""
+    """Let the learned driver draw its actions as in training, instead of taking the most likely
+    ones."""
     telemetry: str | None = None
     """Write the telemetry of every drive into this folder: an .npz for each track and driver."""
     fastest: bool = False
-    """Search the minimum lap time of each track through the simulator, and tell the gaps to it; minutes the first
-    time, then it is remembered."""
+    """Search the minimum lap time of each track through the simulator, and tell the gaps to it;
+    minutes the first time, then it is remembered."""
     search_laps: int | None = None
-    """Laps to simulate in that search, in whole generations of 33; default 1320. Implies --fastest."""
+    """Laps to simulate in that search, in whole generations of 33; default 1320. Implies
+    --fastest."""
     runs_dir: str = "runs"
     """Folder of the runs."""
     json: bool = False
@@ -64,7 +68,7 @@ def run(words: Sequence[str]) -> None:
     config = parse(EvalConfig, "eval", words, EXAMPLES)
     search = config.fastest or config.search_laps is not None
     search_laps = laps_wanted(config.search_laps) if search else None
-    from train import evaluate
+    from train.evaluation import evaluate
 
     results = evaluate.evaluate(
         config.run,
@@ -78,7 +82,9 @@ def run(words: Sequence[str]) -> None:
         report=tell,
     )
     if config.json:
-        emit_json({"run": config.run, "results": [dataclasses.asdict(result) for result in results]})
+        emit_json(
+            {"run": config.run, "results": [dataclasses.asdict(result) for result in results]}
+        )
         return
     print(result_table(results, search))
     for result in results:
@@ -93,7 +99,16 @@ def result_table(results: "list[Result]", search: bool) -> str:
     """The results, a line each; with a search also how far the best lap is from the minimum."""
     from kart_jax.telemetry.laps import clock
 
-    head = ["track", "driver", "best lap", "mean lap", "clean laps", "drives with a lap", "off track", "drive"]
+    head = [
+        "track",
+        "driver",
+        "best lap",
+        "mean lap",
+        "clean laps",
+        "drives with a lap",
+        "off track",
+        "drive",
+    ]
     rows = [
         [
             result.track,
@@ -111,5 +126,7 @@ def result_table(results: "list[Result]", search: bool) -> str:
         head[3:3] = ["gap", "gap"]
         for row, result in zip(rows, results, strict=True):
             known = result.gap is not None
-            row[3:3] = [f"{result.gap:+.3f} s", f"{result.gap_percent:+.1f} %"] if known else ["-", "-"]
+            row[3:3] = (
+                [f"{result.gap:+.3f} s", f"{result.gap_percent:+.1f} %"] if known else ["-", "-"]
+            )
     return table(head, rows)

@@ -1,4 +1,5 @@
-"""Flags of a subcommand from its config dataclass: tyro, with wrong flags reported in one sentence."""
+"""Flags of a subcommand from its config dataclass: tyro, with wrong flags reported in one
+sentence."""
 
 import contextlib
 import inspect
@@ -15,18 +16,24 @@ from kart_jax.errors import InputError
 T = TypeVar("T")
 LONGEST_WORD = 4096  # characters, as of a path
 
-# What tyro says of a wrong number, a wrong choice and an absent value, and how every other message of ours says it.
+# What tyro says of a wrong number, a wrong choice and an absent value, and how every other message
+# of ours says it.
 WRONG_INT = re.compile(r"[Ee]rror parsing (\S+): .*\bint\(\).*: '(.*)'")
 WRONG_FLOAT = re.compile(r"[Ee]rror parsing (\S+): .*\bto float: '(.*)'")
-WRONG_CHOICE = re.compile(r"[Ii]nvalid choice '(.*)' for argument '(.+)'\. Expected one of \((.*)\)")
+WRONG_CHOICE = re.compile(
+    r"[Ii]nvalid choice '(.*)' for argument '(.+)'\. Expected one of \((.*)\)"
+)
 NO_VALUE = re.compile(r"[Mm]issing value for argument '(.+)'.*")
 
 
-def parse(config: type[T], command: str, words: Sequence[str], examples: str, program: str = "kart") -> T:
+def parse(
+    config: type[T], command: str, words: Sequence[str], examples: str, program: str = "kart"
+) -> T:
     """Read the flags of `kart <command>`.
 
     Args:
-        config: a dataclass; its docstring is the description, each field's docstring the help of its flag.
+        config: a dataclass; its docstring is the description, each field's docstring the help of
+            its flag.
         command: the words of the command.
         words: what follows them.
         examples: lines shown at the head of the help.
@@ -42,7 +49,9 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str, pr
     description = f"{inspect.getdoc(config) or ''}\n\nexamples:\n{lines}"
     for word in words:
         if len(word) > LONGEST_WORD:
-            raise InputError(f"{word[:20]}... has {len(word)} characters; allowed are {LONGEST_WORD} in one word")
+            raise InputError(
+                f"{word[:20]}... has {len(word)} characters; allowed are {LONGEST_WORD} in one word"
+            )
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -62,19 +71,23 @@ def parse(config: type[T], command: str, words: Sequence[str], examples: str, pr
             sys.stdout.flush()
             raise
         said = sentence(complaint.getvalue())
-        raise InputError(f"{said}{'' if said.endswith('?') else ';'} see {program} {command} --help") from None
+        raise InputError(
+            f"{said}{'' if said.endswith('?') else ';'} see {program} {command} --help"
+        ) from None
 
 
 def sentence(complaint: str) -> str:
     """What tyro's complaint says, on one line, with the flag that was probably meant.
 
-    The complaint is a box with a title and blocks between rules; on a terminal without UTF-8 the title is the first
-    block and the rules are hyphens.
+    The complaint is a box with a title and blocks between rules; on a terminal without UTF-8 the
+    title is the first block and the rules are hyphens.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", complaint)
     framed = "╭" in plain
     blocks: list[list[str]] = [[]]
-    for line in (line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))):
+    for line in (
+        line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))
+    ):
         if len(line) > 3 and set(line) <= {"─", "-"}:
             blocks.append([])
         elif line:
@@ -83,7 +96,14 @@ def sentence(complaint: str) -> str:
     text = re.sub(r"\s+", " ", texts[0]).rstrip(" .:") if texts else ""
     if not text:
         return "the flags cannot be read"
-    meant = next((re.search(r"--[\w-]+", block) for block in texts[1:] if block.startswith("Perhaps you meant")), None)
+    meant = next(
+        (
+            re.search(r"--[\w-]+", block)
+            for block in texts[1:]
+            if block.startswith("Perhaps you meant")
+        ),
+        None,
+    )
     text = in_our_words(re.sub(r"^Error parsing \w+Config: ", "", text))
     return text[:1].lower() + text[1:] + (f"; did you mean {meant[0]}?" if meant else "")
 
@@ -95,7 +115,9 @@ def in_our_words(text: str) -> str:
     if found := WRONG_FLOAT.fullmatch(text):
         return f"{found[1]} is {found[2]}; it must be a number, such as 0.5"
     if found := WRONG_CHOICE.fullmatch(text):
-        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})  # tyro's own order may be that of a set
+        choices = sorted(
+            set(re.findall(r"'([^']*)'", found[3])) - {"None"}
+        )  # tyro's own order may be that of a set
         return f"{found[2]} is {found[1]}; allowed are {', '.join(choices)}"
     if found := NO_VALUE.fullmatch(text):
         return f"{found[1]} has no value; write one behind it"

@@ -32,7 +32,7 @@ class PullConfig:
 def run_pull(words: Sequence[str]) -> None:
     """Run `kart modal pull`."""
     config = parse(PullConfig, "modal pull", words, EXAMPLES)
-    from train import volume
+    from train.cloud import volume
 
     volume.require_token()
     with volume.told_plainly():

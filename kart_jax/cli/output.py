@@ -16,8 +16,8 @@ def emit_json(figures: dict[str, Any]) -> None:
 
 @contextmanager
 def quiet_stdout(wanted: bool) -> Iterator[None]:
-    """While `wanted`, let what others write to standard output, C++ libraries too, go to standard error: the JSON
-    object that follows is then alone there."""
+    """While `wanted`, let what others write to standard output, C++ libraries too, go to standard
+    error: the JSON object that follows is then alone there."""
     if not wanted:
         yield
         return
@@ -44,12 +44,16 @@ def _plain(value: Any) -> Any:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> str:
-    """Columns of text, two spaces between: the columns `words` to the left, the others to the right."""
+    """Columns of text, two spaces between: the columns `words` to the left, the others to the
+    right."""
     cells = [list(head), *map(list, rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
     lines = []
     for row in cells:
-        fitted = [c.ljust(w) if k in words else c.rjust(w) for k, (c, w) in enumerate(zip(row, widths, strict=True))]
+        fitted = [
+            c.ljust(w) if k in words else c.rjust(w)
+            for k, (c, w) in enumerate(zip(row, widths, strict=True))
+        ]
         lines.append("  ".join(fitted).rstrip())
     return "\n".join(lines)
 

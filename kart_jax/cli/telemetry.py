@@ -26,7 +26,8 @@ kart telemetry laps runs/circuit-1/telemetry/circuit.csv --json
 
 @dataclasses.dataclass(frozen=True)
 class PlotConfig:
-    """Draw one lap of a telemetry file on a page: map coloured by speed, speed, controls, g-g diagram, splits."""
+    """Draw one lap of a telemetry file on a page: map coloured by speed, speed, controls, g-g
+    diagram, splits."""
 
     file: tyro.conf.Positional[str]
     """Telemetry: a .csv, or an .npz of several karts."""
@@ -67,9 +68,14 @@ def run_plot(words: Sequence[str]) -> None:
     check_filled(rows)
     plots.save(plots.lap_figure(log, config.lap), out)
     if config.json:
-        emit_json({"file": config.file, "plot": out, "lap": None if lap is None else as_figures(lap)})
+        emit_json(
+            {"file": config.file, "plot": out, "lap": None if lap is None else as_figures(lap)}
+        )
     else:
-        print(f"wrote {out}: " + ("no complete lap" if lap is None else f"lap {lap.number}, {clock(lap.time)}"))
+        print(
+            f"wrote {out}: "
+            + ("no complete lap" if lap is None else f"lap {lap.number}, {clock(lap.time)}")
+        )
 
 
 def check_filled(rows: "Log") -> None:
@@ -78,7 +84,10 @@ def check_filled(rows: "Log") -> None:
 
     for name in ("time", "x", "y", "speed"):
         if np.isnan(rows[name]).all():
-            raise InputError(f"{rows.source}: the channel {name} holds no number; record it, or choose another --lap")
+            raise InputError(
+                f"{rows.source}: the channel {name} holds no number; record it, or choose another "
+                "--lap"
+            )
 
 
 def run_laps(words: Sequence[str]) -> None:
@@ -91,6 +100,8 @@ def run_laps(words: Sequence[str]) -> None:
     if config.json:
         best = laps.best(found)
         figures = [as_figures(lap) for lap in found]
-        emit_json({"file": config.file, "laps": figures, "best_lap": None if best is None else best.time})
+        emit_json(
+            {"file": config.file, "laps": figures, "best_lap": None if best is None else best.time}
+        )
     else:
         print(lap_table(found))

@@ -12,15 +12,16 @@ from kart_jax.cli.output import emit_json, table, whole
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
+    from kart_jax.track.derive import Circuit
     from kart_jax.track.line import Line
-    from kart_jax.track.load import Circuit
 
 MOST_DRAWN = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
 class ListConfig:
-    """List the tracks that are known by name: those in ./tracks and the shipped ones, with their measures."""
+    """List the tracks that are known by name: those in ./tracks and the shipped ones, with their
+    measures."""
 
     json: bool = False
     """Print the figures as JSON."""
@@ -28,7 +29,8 @@ class ListConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CheckConfig:
-    """Read tracks, measure them, or say in one sentence what is wrong with the picture or its entry."""
+    """Read tracks, measure them, or say in one sentence what is wrong with the picture or its
+    entry."""
 
     tracks: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names, or paths of PNG or centre-line CSV files; default all known names."""
@@ -38,7 +40,8 @@ class CheckConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PreviewConfig:
-    """Draw a track with centre line, gates, sectors and curvature, as the simulator understands it."""
+    """Draw a track with centre line, gates, sectors and curvature, as the simulator understands
+    it."""
 
     track: tyro.conf.Positional[str]
     """Name, or path of a PNG or a centre-line CSV."""
@@ -48,7 +51,8 @@ class PreviewConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NewConfig:
-    """Start a track of your own: a picture to paint over (black = track, white = off) and its entry."""
+    """Start a track of your own: a picture to paint over (black = track, white = off) and its
+    entry."""
 
     name: tyro.conf.Positional[str]
     """Name of the track: letters, digits, _ and -."""
@@ -62,7 +66,8 @@ class NewConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ImportConfig:
-    """Make a track from a centre line: a CSV with the columns x_m, y_m, w_tr_right_m, w_tr_left_m."""
+    """Make a track from a centre line: a CSV with the columns x_m, y_m, w_tr_right_m,
+    w_tr_left_m."""
 
     file: tyro.conf.Positional[str]
     """The CSV file, in driving order, first point on the start line."""
@@ -103,7 +108,8 @@ class GenerateConfig:
 
         if not 0 <= self.seed <= LARGEST_SEED + 1 - self.count:
             raise InputError(
-                f"--seed is {self.seed}; allowed are 0 to {LARGEST_SEED + 1 - self.count} with --count {self.count}"
+                f"--seed is {self.seed}; allowed are 0 to {LARGEST_SEED + 1 - self.count} with "
+                f"--count {self.count}"
             )
 
 
@@ -140,7 +146,16 @@ def figures_of(circuit: "Circuit") -> dict[str, Any]:
 
 def measure_table(figures: list[dict[str, Any]]) -> str:
     """Measures of circuits as text."""
-    head = ["track", "length m", "narrowest m", "tightest radius m", "longest straight m", "corners", "gates", "title"]
+    head = [
+        "track",
+        "length m",
+        "narrowest m",
+        "tightest radius m",
+        "longest straight m",
+        "corners",
+        "gates",
+        "title",
+    ]
     keys = ("length", "narrowest", "tightest_radius", "longest_straight")
     digits = (0, 1, 1, 0)
     rows = [
@@ -157,26 +172,29 @@ def measure_table(figures: list[dict[str, Any]]) -> str:
 def run_list(words: Sequence[str]) -> None:
     """Run `kart track list`."""
     config = parse(ListConfig, "track list", words, "kart track list\nkart track list --json")
-    from kart_jax.track import load
+    from kart_jax.track import catalogue
 
-    _print_measures(load.names(), config.json)
+    _print_measures(catalogue.names(), config.json)
 
 
 def run_check(words: Sequence[str]) -> None:
     """Run `kart track check`."""
     config = parse(
-        CheckConfig, "track check", words, "kart track check my_track.png\nkart track check spa monza --json"
+        CheckConfig,
+        "track check",
+        words,
+        "kart track check my_track.png\nkart track check spa monza --json",
     )
-    from kart_jax.track import load
+    from kart_jax.track import catalogue
 
-    _print_measures(config.tracks or load.names(), config.json)
+    _print_measures(config.tracks or catalogue.names(), config.json)
 
 
 def _print_measures(names: Sequence[str], as_json: bool) -> None:
     """Read and measure tracks; the first bad one ends it."""
-    from kart_jax.track import load
+    from kart_jax.track import derive
 
-    figures = [figures_of(load.circuit(name)) for name in names]
+    figures = [figures_of(derive.circuit(name)) for name in names]
     if as_json:
         emit_json({"tracks": figures})
     elif figures:
@@ -189,24 +207,31 @@ def run_preview(words: Sequence[str]) -> None:
     """Run `kart track preview`."""
     examples = "kart track preview circuit\nkart track preview tracks/my_track.png --out look.png"
     config = parse(PreviewConfig, "track preview", words, examples)
-    from kart_jax.track import load, preview
+    from kart_jax.track import catalogue, derive, preview
 
     out = f"{Path(config.track).stem}-preview.png" if config.out is None else config.out
-    load.check_not_written(config.track, out)
-    preview.write(load.circuit(config.track), out)
+    catalogue.check_not_written(config.track, out)
+    preview.write(derive.circuit(config.track), out)
     print(f"wrote {out}")
 
 
 def run_new(words: Sequence[str]) -> None:
     """Run `kart track new`."""
-    config = parse(NewConfig, "track new", words, "kart track new my_track\nkart track new my_track --folder drawings")
+    config = parse(
+        NewConfig,
+        "track new",
+        words,
+        "kart track new my_track\nkart track new my_track --folder drawings",
+    )
     from kart_jax.track import layouts
 
     picture = layouts.new(config.name, config.folder, config.metres_per_pixel, config.replace)
     print(
         f"wrote {picture} and its entry in {picture.parent / 'checkpoints.json'}\n"
-        "paint over the picture (black = track, white = off, one closed loop), correct start, gates and direction in\n"
-        f"the entry (gates and sectors may be removed: then they are placed evenly), then: kart track check {picture}"
+        "paint over the picture (black = track, white = off, one closed loop), correct start, "
+        "gates and direction in\n"
+        "the entry (gates and sectors may be removed: then they are placed evenly), then: kart "
+        f"track check {picture}"
     )
 
 
@@ -217,13 +242,17 @@ def run_import(words: Sequence[str]) -> None:
     from kart_jax.track import importers
 
     name = Path(config.file).stem if config.name is None else config.name
-    picture = importers.import_csv(config.file, name, config.folder, config.metres_per_pixel, replace=config.replace)
+    picture = importers.import_csv(
+        config.file, name, config.folder, config.metres_per_pixel, replace=config.replace
+    )
     print(f"wrote {picture} and its entry in {picture.parent / 'checkpoints.json'}")
 
 
 def run_generate(words: Sequence[str]) -> None:
     """Run `kart track generate`."""
-    examples = "kart track generate --seed 7\nkart track generate --seed 100 --count 20 --folder drawn"
+    examples = (
+        "kart track generate --seed 7\nkart track generate --seed 100 --count 20 --folder drawn"
+    )
     config = parse(GenerateConfig, "track generate", words, examples)
     from kart_jax.track import draw
     from kart_jax.track.generate import generate, measure
@@ -238,10 +267,18 @@ def run_generate(words: Sequence[str]) -> None:
             yield line
 
     names = [f"{config.name}_{seed}" for seed in seeds]
-    pictures = draw.save_many(names, lines(), config.folder, config.metres_per_pixel, replace=config.replace)
+    pictures = draw.save_many(
+        names, lines(), config.folder, config.metres_per_pixel, replace=config.replace
+    )
     if config.json:
         rows = zip(seeds, pictures, found, strict=True)
-        emit_json({"tracks": [{"seed": seed, "picture": str(path), **figures} for seed, path, figures in rows]})
+        emit_json(
+            {
+                "tracks": [
+                    {"seed": seed, "picture": str(path), **figures} for seed, path, figures in rows
+                ]
+            }
+        )
         return
     for path, figures in zip(pictures, found, strict=True):
         print(f"wrote {path}: {figures['length']:.0f} m")
@@ -251,13 +288,15 @@ def run_generate(words: Sequence[str]) -> None:
 
 def run_sync(words: Sequence[str]) -> None:
     """Run `kart track sync`."""
-    config = parse(SyncConfig, "track sync", words, "kart track sync\nkart track sync my_track lines/genk.csv")
-    from kart_jax.track import load
-    from train import volume
+    config = parse(
+        SyncConfig, "track sync", words, "kart track sync\nkart track sync my_track lines/genk.csv"
+    )
+    from kart_jax.track import catalogue
+    from train.cloud import volume
 
     volume.require_token()
     with volume.told_plainly():
-        there = volume.send_tracks(volume.open_volume(), config.tracks or load.names())
+        there = volume.send_tracks(volume.open_volume(), config.tracks or catalogue.names())
     if config.json:
         emit_json({"tracks": [{"track": name, "name": found} for name, found in there.items()]})
         return

@@ -1,6 +1,5 @@
 """`kart train`: train a driver, then film it and write its telemetry into the run's folder."""
 
-import contextlib
 import dataclasses
 import math
 import statistics
@@ -8,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from kart_jax.cli.devices import offer_devices
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, quiet_stdout, table
-from train import sweep
-from train.config import TrainConfig
-from train.sweep import Axes
+from train.run.config import TrainConfig
+from train.sweep import combinations
+from train.sweep.combinations import Axes
 
 if TYPE_CHECKING:
-    from train.loop import RunResult
+    from train.run.types import RunResult
 
 EXAMPLES = """
 kart train --track-name circuit.png
@@ -33,18 +33,19 @@ class CommandConfig(TrainConfig):
     """Train a driver from the 84x84 view and the telemetry with PPO."""
 
     seeds: int = 1
-    """Seeds to train side by side in one program, from --seed on; each in a folder of its own, seed-N, in the run's."""
+    """Seeds to train side by side in one program, from --seed on; each in a folder of its own,
+    seed-N, in the run's."""
     sweep: str | None = None
-    """TOML file with flags and lists of values, such as `learning_rate = [3e-4, 1e-3]`: every combination is trained,
-    side by side in one program, with each of the --seeds. Lists may hold seeds, profiles and what needs no other
-    program: learning_rate, ent_coef, gamma, gae_lambda, clip_ratio, value_clip, value_coef, max_grad_norm and
-    target_kl."""
+    """TOML file with flags and lists of values, such as `learning_rate = [3e-4, 1e-3]`: every
+    combination is trained, side by side in one program, with each of the --seeds. Lists may hold
+    seeds, profiles and what needs no other program: learning_rate, ent_coef, gamma, gae_lambda,
+    clip_ratio, value_clip, value_coef, max_grad_norm and target_kl."""
     train_only: bool = False
-    """Neither examine nor film the driver afterwards. --resume-from does both when the run is complete, and `kart play`
-    films at any time."""
+    """Neither examine nor film the driver afterwards. --resume-from does both when the run is
+    complete, and `kart play` films at any time."""
     coordinator: str | None = None
-    """host:port of the first of several hosts that train one run, started alike on each of them; `auto` under Slurm,
-    Open MPI or Kubernetes. They see one --runs-dir."""
+    """host:port of the first of several hosts that train one run, started alike on each of them;
+    `auto` under Slurm, Open MPI or Kubernetes. They see one --runs-dir."""
     hosts: int | None = None
     """How many hosts there are, with --coordinator host:port."""
     host: int | None = None
@@ -52,15 +53,20 @@ class CommandConfig(TrainConfig):
 
 
 def run(words: Sequence[str]) -> int:
-    """Run `kart train`; 130 when it was interrupted after saving, 1 when training diverged, of several runs all."""
+    """Run `kart train`; 130 when it was interrupted after saving, 1 when training diverged, of
+    several runs all."""
     command = parse(CommandConfig, "train", words, EXAMPLES)
-    config = TrainConfig(**{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)})
+    config = TrainConfig(
+        **{field.name: getattr(command, field.name) for field in dataclasses.fields(TrainConfig)}
+    )
     axes: Axes = {}
     where = command.sweep or f"--seeds is {command.seeds}"
     if command.sweep is not None:
-        config, axes = sweep.divide(config, sweep.read(command.sweep), where)
+        config, axes = combinations.divide(config, combinations.read(command.sweep), where)
     offer_devices(config.devices or 1)
-    from train import cohort, exam, hosts, loop
+    from train.evaluation import selection
+    from train.run import hosts, loop
+    from train.sweep import cohort
 
     folder = None
     out = sys.stderr if config.json else sys.stdout
@@ -79,17 +85,26 @@ def run(words: Sequence[str]) -> int:
         for name, one in zip(names, results, strict=True):
             if one.failure is not None:
                 print(f"kart: {name}{one.failure}", file=sys.stderr)
-        # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it afterwards.
+        # On several hosts reading the checkpoint is a matter for all of them: `kart play` films it
+        # afterwards.
         if not command.train_only and not hosts.several():
             for place, (name, one) in enumerate(zip(names, results, strict=True)):
-                standings[place] = exam.standings(exam.examine(one, lambda line, name=name: tell(name + line, out)))
+                standings[place] = selection.standings(
+                    selection.examine(one, lambda line, name=name: tell(name + line, out))
+                )
             result = cohort.best(results)
             if result.failure is None and not result.interrupted:
                 film = film_driver(result, config)
     finally:  # also when there is no film: the training is done and its figures are wanted
-        told = [{**summary(one), "exam": found} for one, found in zip(results, standings, strict=True)]
+        told = [
+            {**summary(one), "exam": found} for one, found in zip(results, standings, strict=True)
+        ]
         if config.json and hosts.first():
-            emit_json({"folder": str(folder), "runs": told, "film": film} if folder else {**told[0], "film": film})
+            emit_json(
+                {"folder": str(folder), "runs": told, "film": film}
+                if folder
+                else {**told[0], "film": film}
+            )
     failed = all(one.failure is not None for one in results)
     return 1 if failed else 130 if results[0].interrupted else 0
 
@@ -100,8 +115,9 @@ def tell(line: str, out: TextIO) -> None:
 
 
 def run_table(results: "Sequence[RunResult]") -> str:
-    """What each of several runs reached, and the mean and standard deviation over the seeds of each combination."""
-    from train import cohort
+    """What each of several runs reached, and the mean and standard deviation over the seeds of each
+    combination."""
+    from train.sweep import cohort
 
     def numbers(result: "RunResult") -> list[float]:
         progress = result.progress
@@ -111,7 +127,10 @@ def run_table(results: "Sequence[RunResult]") -> str:
 
     def shown(values: Sequence[float]) -> list[str]:
         forms = ("{:.0f}", "{:,.0f}", "{:.3f}", "{:.0f}")
-        return ["-" if math.isnan(value) else form.format(value) for form, value in zip(forms, values, strict=True)]
+        return [
+            "-" if math.isnan(value) else form.format(value)
+            for form, value in zip(forms, values, strict=True)
+        ]
 
     rows = [[result.folder.path.name, *shown(numbers(result))] for result in results]
     for name, places in cohort.groups([result.folder.path.name for result in results]).items():
@@ -121,17 +140,14 @@ def run_table(results: "Sequence[RunResult]") -> str:
         ]
         before = f"{name}: " if name else ""
         means = [statistics.fmean(values) if values else math.nan for values in columns]
-        deviations = [statistics.stdev(values) if len(values) > 1 else math.nan for values in columns]
-        rows += [[f"{before}mean", *shown(means)], [f"{before}standard deviation", *shown(deviations)]]
+        deviations = [
+            statistics.stdev(values) if len(values) > 1 else math.nan for values in columns
+        ]
+        rows += [
+            [f"{before}mean", *shown(means)],
+            [f"{before}standard deviation", *shown(deviations)],
+        ]
     return table(["", "laps", "first lap, steps", "best lap, s", "mean return"], rows)
-
-
-def offer_devices(count: int) -> None:
-    """Cut the CPU into as many devices as are asked for, unless JAX runs already."""
-    import jax
-
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", count)
 
 
 def film_driver(result: "RunResult", config: TrainConfig) -> dict[str, Any]:

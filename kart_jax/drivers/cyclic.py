@@ -1,7 +1,9 @@
-"""Solve periodic block-tridiagonal systems by cyclic reduction: log2(M) vectorised stages, no loop over the lap.
+"""Solve periodic block-tridiagonal systems by cyclic reduction: log2(M) vectorised stages, no loop
+over the lap.
 
-The system is A_i x_{i-1} + B_i x_i + C_i x_{i+1} = d_i with indices modulo M, M a power of two. Each stage
-eliminates the odd unknowns: with P_i = A_i B_{i-1}^-1 and Q_i = C_i B_{i+1}^-1 the even ones obey
+The system is A_i x_{i-1} + B_i x_i + C_i x_{i+1} = d_i with indices modulo M, M a power of two.
+Each stage eliminates the odd unknowns: with P_i = A_i B_{i-1}^-1 and Q_i = C_i B_{i+1}^-1 the even
+ones obey
 
     A'_i = -P_i A_{i-1},   B'_i = B_i - P_i C_{i-1} - Q_i A_{i+1},   C'_i = -Q_i C_{i+1},
     d'_i = d_i - P_i d_{i-1} - Q_i d_{i+1}
@@ -20,13 +22,15 @@ def inverse_2x2(m: chex.Array) -> chex.Array:
     return adjugate / (a * d - b * c)[..., None, None]
 
 
-def solve(lower: chex.Array, diagonal: chex.Array, upper: chex.Array, right: chex.Array) -> chex.Array:
+def solve(
+    lower: chex.Array, diagonal: chex.Array, upper: chex.Array, right: chex.Array
+) -> chex.Array:
     """Solve the periodic system of the module docstring.
 
     Args:
         lower: (M, 2, 2) blocks A_i; M is a power of two.
-        diagonal: (M, 2, 2) blocks B_i; every block met on the way must be invertible, which holds for
-            symmetric quasi-definite systems.
+        diagonal: (M, 2, 2) blocks B_i; every block met on the way must be invertible, which holds
+            for symmetric quasi-definite systems.
         upper: (M, 2, 2) blocks C_i.
         right: (M, 2) right-hand side d_i.
 
@@ -46,7 +50,13 @@ def solve(lower: chex.Array, diagonal: chex.Array, upper: chex.Array, right: che
         -jnp.matmul(before, jnp.roll(a_odd, 1, axis=0)),
         b_even - jnp.matmul(before, jnp.roll(c_odd, 1, axis=0)) - jnp.matmul(after, a_odd),
         -jnp.matmul(after, c_odd),
-        d_even - jnp.einsum("nij,nj->ni", before, jnp.roll(d_odd, 1, axis=0)) - jnp.einsum("nij,nj->ni", after, d_odd),
+        d_even
+        - jnp.einsum("nij,nj->ni", before, jnp.roll(d_odd, 1, axis=0))
+        - jnp.einsum("nij,nj->ni", after, d_odd),
     )
-    known = d_odd - jnp.einsum("nij,nj->ni", a_odd, even) - jnp.einsum("nij,nj->ni", c_odd, jnp.roll(even, -1, axis=0))
+    known = (
+        d_odd
+        - jnp.einsum("nij,nj->ni", a_odd, even)
+        - jnp.einsum("nij,nj->ni", c_odd, jnp.roll(even, -1, axis=0))
+    )
     return jnp.stack([even, jnp.einsum("nij,nj->ni", inverse, known)], axis=1).reshape(count, 2)

@@ -1,19 +1,23 @@
-"""Follow a path at a speed: steering from curvature and the errors of place and course, pedals from the profile.
+"""Follow a path at a speed: steering from curvature and the errors of place and course, pedals from
+the profile.
 
-Steering. With e the offset from the path (left positive), c the course (direction of motion, not of the nose, so
-that a drift angle is no error) relative to the path, v the speed and l = max(l_0, T v) the look-ahead,
+Steering. With e the offset from the path (left positive), c the course (direction of motion, not of
+the nose, so that a drift angle is no error) relative to the path, v the speed and l = max(l_0, T v)
+the look-ahead,
 
     k = k_path(s + v t) - 2 e / l² - 2 c / l
 
-makes e'' = -2 e / l² - 2 e' / l along the path: damping ratio 1/sqrt(2) (a pure pursuit at distance l has the same
-first term: Coulter 1992). e and c are those expected t seconds ahead. The wheels then point where the front axle will
-move, beta + a k with the present drift angle beta, plus the slip angle that makes the side force (the handling table),
-plus a part of the error of the yaw rate. A race kart at its limit is held up by its rear tyres and needs less lock the
-faster it corners, so a table of steer angles would have two answers; the slip angle has one, and adding the measured
+makes e'' = -2 e / l² - 2 e' / l along the path: damping ratio 1/sqrt(2) (a pure pursuit at distance
+l has the same first term: Coulter 1992). e and c are those expected t seconds ahead. The wheels
+then point where the front axle will move, beta + a k with the present drift angle beta, plus the
+slip angle that makes the side force (the handling table), plus a part of the error of the yaw rate.
+A race kart at its limit is held up by its rear tyres and needs less lock the faster it corners, so
+a table of steer angles would have two answers; the slip angle has one, and adding the measured
 drift is what steers against a slide.
 
-Pedals. a = a_profile(s + v t) + g (v_profile - v), cut to what the tyres leave beside cornering, and turned into
-pedal by the straight-line limits. Both pedals are eased when the rear axle slides or its wheels spin or lock.
+Pedals. a = a_profile(s + v t) + g (v_profile - v), cut to what the tyres leave beside cornering,
+and turned into pedal by the straight-line limits. Both pedals are eased when the rear axle slides
+or its wheels spin or lock.
 """
 
 import chex
@@ -37,12 +41,14 @@ SPEED_GAIN = 3.0  # 1/s, acceleration per speed error
 LOST = 0.5  # largest offset that is fed back, in look-aheads: the angle (rad) at which the driver rejoins
 REJOIN_SPEED = 6.0  # m/s, when far from the path or pointing away from it
 LEAST_ROOM = 0.25  # part of the braking limit that is used even at full cornering, when too fast
-CUT = (0.9, 1.6)  # rear slip over its useful range, from where the pedals are eased to where they are released
+CUT = (
+    0.9,
+    1.6,
+)  # rear slip over its useful range, from where the pedals are eased to where they are released
 SPIN = (1.5, 3.0)  # the same for the longitudinal slip of the rear wheels
 
 
-@struct.dataclass
-class Error:
+class Error(struct.PyTreeNode):
     """Where the kart is relative to its path; all ()."""
 
     s: chex.Array  # m, centre-line arc length
@@ -61,7 +67,9 @@ def locate(plan: Plan, tracks: Tracks, track: chex.Array, state: KartState) -> E
     offset = point.n - path.along(plan.path.offset, tracks, track, point.s)
     rate = 1.0 / path.along(plan.path.stretch, tracks, track, point.s)
     course = geometry.wrap_angle(state.yaw + drift - heading)
-    return Error(point.s, offset, course, geometry.safe_norm(state.vx, state.vy, 1e-3), state.yaw_rate, rate)
+    return Error(
+        point.s, offset, course, geometry.safe_norm(state.vx, state.vy, 1e-3), state.yaw_rate, rate
+    )
 
 
 def _fade(value: chex.Array, band: tuple[float, float]) -> chex.Array:
@@ -70,7 +78,8 @@ def _fade(value: chex.Array, band: tuple[float, float]) -> chex.Array:
 
 
 def wanted_curvature(plan: Plan, tracks: Tracks, track: chex.Array, error: Error) -> chex.Array:
-    """Curvature () 1/m of the motion that follows the path and removes the errors, within the tyres' grip."""
+    """Curvature () 1/m of the motion that follows the path and removes the errors, within the
+    tyres' grip."""
     look = jnp.maximum(LOOK_TIME * error.speed, LOOK_LEAST)
     way = error.speed * STEER_PREVIEW
     bend = path.along(plan.path.curvature, tracks, track, error.s + way * error.rate)
@@ -84,7 +93,9 @@ def wanted_curvature(plan: Plan, tracks: Tracks, track: chex.Array, error: Error
     return jnp.clip(curvature, -most, most)
 
 
-def steer(plan: Plan, state: KartState, params: KartParams, speed: chex.Array, curvature: chex.Array) -> chex.Array:
+def steer(
+    plan: Plan, state: KartState, params: KartParams, speed: chex.Array, curvature: chex.Array
+) -> chex.Array:
     """Mean road-wheel angle () rad for a wanted curvature () 1/m."""
     forward = jnp.maximum(state.vx, 2.0)
     drift = jnp.arctan2(state.vy, forward)
@@ -95,12 +106,15 @@ def steer(plan: Plan, state: KartState, params: KartParams, speed: chex.Array, c
 
 
 def wanted_acceleration(plan: Plan, tracks: Tracks, track: chex.Array, error: Error) -> chex.Array:
-    """Acceleration () m/s² along the path that keeps the profile's speed, slower when far from the path."""
+    """Acceleration () m/s² along the path that keeps the profile's speed, slower when far from the
+    path."""
     ahead = error.s + error.speed * PEDAL_PREVIEW * error.rate
     target = path.along(plan.speed, tracks, track, error.s)
     planned = path.along(plan.acceleration, tracks, track, ahead)
     astray = jnp.maximum(jnp.abs(error.offset) - 1.0, 2.0 * jnp.abs(error.course) - 0.6)
-    target = jnp.where(astray > 0, jnp.minimum(target, jnp.maximum(REJOIN_SPEED, target * (1.0 - astray))), target)
+    target = jnp.where(
+        astray > 0, jnp.minimum(target, jnp.maximum(REJOIN_SPEED, target * (1.0 - astray))), target
+    )
     return planned + SPEED_GAIN * (target - error.speed)
 
 
@@ -109,22 +123,35 @@ def pedals(
 ) -> tuple[chex.Array, chex.Array]:
     """Throttle and brake () 0..1 for a wanted acceleration () m/s²."""
     limits = plan.limits
-    drive, coast, brake = (profile.at_speed(t, limits, speed) for t in (limits.drive, limits.coast, limits.brake))
+    drive, coast, brake = (
+        profile.at_speed(t, limits, speed) for t in (limits.drive, limits.coast, limits.brake)
+    )
     loss, scrub, room = (
-        profile.in_bend(t, limits, speed, state.load_y) for t in (limits.drive_loss, limits.scrub, limits.brake_share)
+        profile.in_bend(t, limits, speed, state.load_transfer_accel_y)
+        for t in (limits.drive_loss, limits.scrub, limits.brake_share)
     )
     wanted = jnp.clip(wanted, -brake * jnp.maximum(room, LEAST_ROOM), drive - loss)
     throttle = jnp.clip((wanted - coast + scrub) / jnp.maximum(drive - coast, 0.1), 0.0, 1.0)
-    full = 2.0 * params.front_brake / params.front_tyre.radius + params.rear_brake / params.rear_tyre.radius
+    full = (
+        2.0 * params.front_brake / params.front_tyre.radius
+        + params.rear_brake / params.rear_tyre.radius
+    )
     brake = jnp.clip((coast - scrub - wanted) * params.mass / full, 0.0, 1.0)
     forward = jnp.maximum(state.vx, 2.0)
-    sideways = jnp.abs(jnp.arctan2(state.vy - params.rear_distance * state.yaw_rate, forward)) / plan.handling.rear_slip
-    rolling = (state.axle_speed * params.rear_tyre.radius - state.vx) / forward / plan.handling.rear_slip
+    sideways = (
+        jnp.abs(jnp.arctan2(state.vy - params.rear_distance * state.yaw_rate, forward))
+        / plan.handling.rear_slip
+    )
+    rolling = (
+        (state.axle_spin * params.rear_tyre.radius - state.vx) / forward / plan.handling.rear_slip
+    )
     calm = _fade(sideways, CUT)
     return throttle * calm * _fade(rolling, SPIN), brake * calm * _fade(-rolling, SPIN)
 
 
-def control(plan: Plan, tracks: Tracks, track: chex.Array, state: KartState, params: KartParams) -> Controls:
+def control(
+    plan: Plan, tracks: Tracks, track: chex.Array, state: KartState, params: KartParams
+) -> Controls:
     """Controls of one kart that follows its plan; see the module docstring.
 
     Args:

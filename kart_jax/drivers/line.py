@@ -1,4 +1,5 @@
-"""The racing line: the path of least squared curvature inside the corridor, found by an interior-point method.
+"""The racing line: the path of least squared curvature inside the corridor, found by an
+interior-point method.
 
 Minimise  E(n) = 1/2 sum_i r_i²,  r = curvature * sqrt(stretch) (so that E approximates half the integral of the
 squared curvature along the path), subject to low <= n <= high. Each iteration linearises r about the present n
@@ -8,8 +9,9 @@ J = dr/dn tridiagonal and the barrier weight W = z_low/(n - low) + z_high/(high 
     [ W  J^T ] [ d ]   [ mu/(n - low) - mu/(high - n) ]
     [ J  -I  ] [ m ] = [ -r                           ]
 
-where m = r + J d is the new residual. Keeping m as an unknown, and not squaring J, keeps float32 accurate enough:
-the condition number is that of J. Two unknowns per node make it periodic block-tridiagonal: see `cyclic.solve`.
+where m = r + J d is the new residual. Keeping m as an unknown, and not squaring J, keeps float32
+accurate enough: the condition number is that of J. Two unknowns per node make it periodic
+block-tridiagonal: see `cyclic.solve`.
 """
 
 import chex
@@ -25,7 +27,9 @@ START = 1e-2  # barrier parameter at the start; the end is START * CENTRING**ITE
 FLOOR = 1e-7  # smallest barrier parameter, where float32 ends
 
 
-def _residual(n: chex.Array, slope: chex.Array, bend: chex.Array, k: chex.Array, k_slope: chex.Array) -> chex.Array:
+def _residual(
+    n: chex.Array, slope: chex.Array, bend: chex.Array, k: chex.Array, k_slope: chex.Array
+) -> chex.Array:
     """Curvature weighted by the square root of the stretch, at one node."""
     curvature, stretch = path.curvature_of(n, slope, bend, k, k_slope)
     return curvature * jnp.sqrt(stretch)
@@ -55,7 +59,9 @@ def _newton_step(n: chex.Array, lane: Corridor, weight: chex.Array, pull: chex.A
 
 def _reach(value: chex.Array, change: chex.Array) -> chex.Array:
     """Largest step <= 1 that keeps 5 % of every positive (M,) value when it moves by `change`."""
-    return jnp.minimum(1.0, jnp.min(jnp.where(change < 0, -0.95 * value / jnp.minimum(change, -1e-12), 1.0)))
+    return jnp.minimum(
+        1.0, jnp.min(jnp.where(change < 0, -0.95 * value / jnp.minimum(change, -1e-12), 1.0))
+    )
 
 
 def minimise(lane: Corridor) -> chex.Array:

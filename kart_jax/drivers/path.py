@@ -1,7 +1,9 @@
-"""The path a driver follows, as an offset from the centre line on M equal nodes per lap, and its geometry.
+"""The path a driver follows, as an offset from the centre line on M equal nodes per lap, and its
+geometry.
 
-Nodes are equally spaced in centre-line arc length, so all derivatives are periodic differences, whatever the number
-of samples of the circuit. With offset n, centre-line curvature k and primes for d/ds, the path p = c + n N has
+Nodes are equally spaced in centre-line arc length, so all derivatives are periodic differences,
+whatever the number of samples of the circuit. With offset n, centre-line curvature k and primes for
+d/ds, the path p = c + n N has
 
     stretch   g = |p'| = sqrt((1 - n k)² + n'²)
     curvature   = ((1 - n k) ((1 - n k) k + n'') + n' (n k' + 2 n' k)) / g³
@@ -17,8 +19,7 @@ from kart_jax.track.types import Column, Tracks
 NODE_SPACING = 1.6  # m, largest distance between nodes that still resolves a hairpin of 6 m radius
 
 
-@struct.dataclass
-class Corridor:
+class Corridor(struct.PyTreeNode):
     """The centre line and where the kart may drive, on M nodes of one circuit."""
 
     curvature: chex.Array  # (M,) 1/m, of the centre line, positive = left-hand bend
@@ -27,8 +28,7 @@ class Corridor:
     step: chex.Array  # () m, centre-line arc length between nodes
 
 
-@struct.dataclass
-class Path:
+class Path(struct.PyTreeNode):
     """One path round one circuit, on M nodes."""
 
     offset: chex.Array  # (M,) m, from the centre line, positive = left
@@ -38,7 +38,8 @@ class Path:
 
 
 def node_count(samples: int) -> int:
-    """Nodes per lap for a circuit of so many samples: the power of two that is just enough for `NODE_SPACING`.
+    """Nodes per lap for a circuit of so many samples: the power of two that is just enough for
+    `NODE_SPACING`.
 
     Many more would drown second differences in the rounding of float32.
     """
@@ -46,7 +47,8 @@ def node_count(samples: int) -> int:
 
 
 def sample(tracks: Tracks, track: chex.Array, column: Column, nodes: int) -> chex.Array:
-    """One column of the samples of circuit `track` at `nodes` equal steps, by linear interpolation; (nodes,)."""
+    """One column of the samples of circuit `track` at `nodes` equal steps, by linear interpolation;
+    (nodes,)."""
     rows, count = tracks.samples.shape[1], tracks.count[track]
     position = jnp.arange(nodes) * (count / nodes)
     index = jnp.floor(position).astype(jnp.int32)
@@ -59,11 +61,15 @@ def sample(tracks: Tracks, track: chex.Array, column: Column, nodes: int) -> che
 def corridor(tracks: Tracks, track: chex.Array, margin: chex.Array, nodes: int) -> Corridor:
     """The band of offsets that keeps `margin` metres between the path and both edges.
 
-    Where the asphalt is narrower than that, the band shrinks to 0.2 m about its middle; on the inside of a
-    bend it stops at four fifths of the way to the centre of the bend, where offsets stop being unique.
+    Where the asphalt is narrower than that, the band shrinks to 0.2 m about its middle; on the
+    inside of a bend it stops at four fifths of the way to the centre of the bend, where offsets
+    stop being unique.
     """
     curvature = sample(tracks, track, Column.CURVATURE, nodes)
-    left, right = sample(tracks, track, Column.HALF_LEFT, nodes), sample(tracks, track, Column.HALF_RIGHT, nodes)
+    left, right = (
+        sample(tracks, track, Column.HALF_LEFT, nodes),
+        sample(tracks, track, Column.HALF_RIGHT, nodes),
+    )
     middle, reach = (left - right) / 2, jnp.maximum((left + right) / 2 - margin, 0.1)
     limit = 0.8 / jnp.maximum(jnp.abs(curvature), 1e-3)
     low = jnp.where(curvature < 0, jnp.maximum(middle - reach, -limit), middle - reach)
@@ -84,7 +90,8 @@ def second_difference(values: chex.Array, step: chex.Array) -> chex.Array:
 def curvature_of(
     n: chex.Array, slope: chex.Array, bend: chex.Array, k: chex.Array, k_slope: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-    """Curvature and stretch of the path (see the module docstring) from n, n', n'', k, k'; shapes broadcast."""
+    """Curvature and stretch of the path (see the module docstring) from n, n', n'', k, k'; shapes
+    broadcast."""
     along = 1.0 - n * k
     stretch = jnp.sqrt(along * along + slope * slope)
     turn = along * (along * k + bend) + slope * (n * k_slope + 2.0 * slope * k)
@@ -100,14 +107,16 @@ def build(offset: chex.Array, lane: Corridor) -> Path:
 
 
 def refine(values: chex.Array, times: int) -> chex.Array:
-    """Periodic values (..., M) on `times` as many nodes, (..., times M): the same piecewise linear function."""
+    """Periodic values (..., M) on `times` as many nodes, (..., times M): the same piecewise linear
+    function."""
     here, there = values[..., None], jnp.roll(values, -1, axis=-1)[..., None]
     between = here + (there - here) * (jnp.arange(times) / times)
     return between.reshape(*values.shape[:-1], -1)
 
 
 def along(values: chex.Array, tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
-    """Linear interpolation of plan values (T, M) on circuit `track` at centre-line arc length `s` (...) m."""
+    """Linear interpolation of plan values (T, M) on circuit `track` at centre-line arc length `s`
+    (...) m."""
     nodes = values.shape[-1]
     position = jnp.mod(s / tracks.length[track], 1.0) * nodes
     index = jnp.floor(position).astype(jnp.int32)

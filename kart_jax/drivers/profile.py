@@ -1,12 +1,14 @@
-"""The speed profile of a path: the fastest speeds that the kart's own limits allow, point mass, quasi-steady.
+"""The speed profile of a path: the fastest speeds that the kart's own limits allow, point mass,
+quasi-steady.
 
-With u = v² and path curvature k, a lap is bounded by the bends, k u <= a_lat(v), then by braking backwards and by
-driving forwards along it, with what the measured g-g-v diagram leaves beside cornering at rho = |k| u / a_lat(v):
+With u = v² and path curvature k, a lap is bounded by the bends, k u <= a_lat(v), then by braking
+backwards and by driving forwards along it, with what the measured g-g-v diagram leaves beside
+cornering at rho = |k| u / a_lat(v):
 
     u_{i+1} = u_i + 2 a ds,   a_brake = brake(v) share(v, rho),   a_drive = drive(v) - loss(v, rho)
 
-(Brayshaw & Harrison 2005, "A quasi steady state approach to race car lap simulation"). Both passes run twice round
-the lap so that the flying lap does not depend on where they start.
+(Brayshaw & Harrison 2005, "A quasi steady state approach to race car lap simulation"). Both passes
+run twice round the lap so that the flying lap does not depend on where they start.
 """
 
 from collections.abc import Callable
@@ -21,12 +23,11 @@ from kart_jax.drivers.path import Path
 SLOWEST = 2.0  # m/s, lower bound of the profile, so that times stay finite
 
 
-@struct.dataclass
-class Limits:
+class Limits(struct.PyTreeNode):
     """The g-g-v diagram of one kart, on S equal steps of speed from 0 to `top`.
 
-    The tables have V equal steps of speed over the same range and R equal steps of lateral acceleration from 0 to
-    the limit at that speed.
+    The tables have V equal steps of speed over the same range and R equal steps of lateral
+    acceleration from 0 to the limit at that speed.
     """
 
     lateral: chex.Array  # (S,) m/s², steady cornering
@@ -40,7 +41,8 @@ class Limits:
 
 
 def at_speed(table: chex.Array, limits: Limits, speed: chex.Array) -> chex.Array:
-    """Linear interpolation of a (S,) table of `limits` at speed (...) m/s; beyond the ends the end value."""
+    """Linear interpolation of a (S,) table of `limits` at speed (...) m/s; beyond the ends the end
+    value."""
     last = table.shape[0] - 1
     position = jnp.clip(speed / limits.top, 0.0, 1.0) * last
     index = jnp.minimum(position.astype(jnp.int32), last - 1)
@@ -59,11 +61,16 @@ def corner_speed(curvature: chex.Array, limits: Limits) -> chex.Array:
     return jnp.maximum(jnp.interp(wanted, reach, grid), SLOWEST)
 
 
-def in_bend(table: chex.Array, limits: Limits, speed: chex.Array, lateral: chex.Array) -> chex.Array:
-    """Bilinear interpolation of a (V, R) table at speed (...) m/s and lateral acceleration (...) m/s², any sign."""
+def in_bend(
+    table: chex.Array, limits: Limits, speed: chex.Array, lateral: chex.Array
+) -> chex.Array:
+    """Bilinear interpolation of a (V, R) table at speed (...) m/s and lateral acceleration (...)
+    m/s², any sign."""
     rows, columns = table.shape
     row = jnp.clip(speed / limits.top, 0.0, 1.0) * (rows - 1)
-    column = jnp.clip(jnp.abs(lateral) / at_speed(limits.lateral, limits, speed), 0.0, 1.0) * (columns - 1)
+    column = jnp.clip(jnp.abs(lateral) / at_speed(limits.lateral, limits, speed), 0.0, 1.0) * (
+        columns - 1
+    )
     low = jnp.minimum(row.astype(jnp.int32), rows - 2)
     left = jnp.minimum(column.astype(jnp.int32), columns - 2)
     down, along = row - low, column - left
@@ -78,7 +85,11 @@ def in_bend(table: chex.Array, limits: Limits, speed: chex.Array, lateral: chex.
 
 
 def speeds(
-    path: Path, step: chex.Array, limits: Limits, use: chex.Numeric = 1.0, use_brake: chex.Numeric = 1.0
+    path: Path,
+    step: chex.Array,
+    limits: Limits,
+    use: chex.Numeric = 1.0,
+    use_brake: chex.Numeric = 1.0,
 ) -> chex.Array:
     """Speed (M,) m/s at each node of a flying lap.
 
@@ -86,7 +97,8 @@ def speeds(
         path: the path on M nodes.
         step: () m, centre-line arc length between nodes.
         limits: the kart's limits.
-        use, use_brake: () or (M,), part of the lateral and of the braking limit that the profile counts on.
+        use, use_brake: () or (M,), part of the lateral and of the braking limit that the profile
+            counts on.
     """
     # Only part `use` of the lateral limit is there: the same as a bend that much tighter.
     curvature, use_brake = path.curvature / use, jnp.broadcast_to(use_brake, path.curvature.shape)
@@ -96,7 +108,11 @@ def speeds(
     def brake(square: chex.Array, node: tuple) -> tuple[chex.Array, chex.Array]:
         top, k, ds, part = node
         v = jnp.sqrt(square)
-        room = part * at_speed(limits.brake, limits, v) * in_bend(limits.brake_share, limits, v, k * square)
+        room = (
+            part
+            * at_speed(limits.brake, limits, v)
+            * in_bend(limits.brake_share, limits, v, k * square)
+        )
         square = jnp.minimum(top, square + 2.0 * room * ds)
         return square, square
 
@@ -107,7 +123,8 @@ def speeds(
         square = jnp.clip(square + 2.0 * push * ds, SLOWEST**2, top)
         return square, square
 
-    # Walking backwards, node i is reached from node i + 1 over gap i; forwards from node i - 1 over gap i - 1.
+    # Walking backwards, node i is reached from node i + 1 over gap i; forwards from node i - 1 over
+    # gap i - 1.
     nodes = (bend, jnp.roll(curvature, -1), gap, jnp.roll(use_brake, -1))
     braked = _twice_round(brake, bend[0], nodes, reverse=True)
     nodes = (braked, jnp.roll(curvature, 1), jnp.roll(gap, 1))
@@ -120,7 +137,8 @@ def _twice_round(
     nodes: tuple,
     reverse: bool,
 ) -> chex.Array:
-    """Squares (M,) of the second of two rounds; the first only finds the speed at which it starts."""
+    """Squares (M,) of the second of two rounds; the first only finds the speed at which it
+    starts."""
     start, _ = jax.lax.scan(walk, start, nodes, reverse=reverse)
     return jax.lax.scan(walk, start, nodes, reverse=reverse)[1]
 

@@ -1,7 +1,8 @@
 """The scripted driver: test pilot, baseline of the learned driver, and later an opponent. Pure JAX.
 
-`prepare` plans once per stack of circuits and kart; `control` is called at every control step and keeps no memory.
-The same numbers serve every circuit and every class; what differs between karts is measured on the simulator.
+`prepare` plans once per stack of circuits and kart; `control` is called at every control step and
+keeps no memory. The same numbers serve every circuit and every class; what differs between karts is
+measured on the simulator.
 """
 
 import functools
@@ -38,7 +39,12 @@ def lap(
     offset = racing.minimise(lane) if line == "optimal" else jnp.zeros_like(lane.curvature)
     way = path.build(offset, lane)
     speed = profile.speeds(way, lane.step, limits)
-    return way, speed, profile.accelerations(speed, way, lane.step), profile.lap_time(speed, way, lane.step)
+    return (
+        way,
+        speed,
+        profile.accelerations(speed, way, lane.step),
+        profile.lap_time(speed, way, lane.step),
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("nodes", "line"))
@@ -66,8 +72,8 @@ def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
     Args:
         tracks: the stack of T circuits, concrete.
         params: the kart (unbatched); `jax.vmap` over karts works.
-        line: "optimal" for the minimum-curvature line inside the widths, "given" for the centre line itself
-            (circuits recorded as driven lines).
+        line: "optimal" for the minimum-curvature line inside the widths, "given" for the centre
+            line itself (circuits recorded as driven lines).
 
     Returns:
         A `Plan` for `control`. Seconds of compiling, then some tenths of a second per stack.
@@ -76,7 +82,9 @@ def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
         InputError: unknown `line`.
     """
     if line not in LINES:
-        raise InputError(f"driver: line is {line!r}; allowed are {', '.join(LINES)}; choose one of them")
+        raise InputError(
+            f"driver: line is {line!r}; allowed are {', '.join(LINES)}; choose one of them"
+        )
     limits, handling = _measure(params)
     trail = 1.0 - TRAIL * jnp.linspace(0.0, 1.0, limits.brake_share.shape[-1])
     limits = limits.replace(brake_share=limits.brake_share * trail[None])

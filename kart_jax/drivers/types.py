@@ -7,16 +7,18 @@ from kart_jax.drivers.path import Path
 from kart_jax.drivers.profile import Limits
 
 
-@struct.dataclass
-class Handling:
+class Handling(struct.PyTreeNode):
     """How one kart answers its steering in steady cornering, measured on the simulator itself."""
 
-    slip: chex.Array  # (V, R) rad, steer angle beyond the direction in which the front axle moves; as in `Limits`
-    rear_slip: chex.Array  # () rad, slip angle of the rear axle past which more brings no more force
+    slip: (
+        chex.Array
+    )  # (V, R) rad, steer angle beyond the direction in which the front axle moves; as in `Limits`
+    rear_slip: (
+        chex.Array
+    )  # () rad, slip angle of the rear axle past which more brings no more force
 
 
-@struct.dataclass
-class Plan:
+class Plan(struct.PyTreeNode):
     """Path and speed for each of T circuits on M nodes per lap, and the kart's limits."""
 
     path: Path  # every field (T, M)

@@ -1,46 +1,22 @@
 """Many environments at once: one key per batch and step, split here and nowhere else.
 
-A batch may be split over the devices of a mesh with one axis, `KARTS`; each device then steps its own part and none
-waits for another. What an environment does depends neither on the batch nor on the device it is in: what is drawn
-at random is drawn for the whole batch, and each device takes its own part.
+A batch may be split over the devices of a mesh with one axis, `KARTS`; each device then steps its
+own part and none waits for another. What an environment does depends neither on the batch nor on
+the device it is in: what is drawn at random is drawn for the whole batch, and each device takes its
+own part.
 """
 
 from functools import partial
 
 import chex
 import jax
-from jax.sharding import AxisType, Mesh, PartitionSpec
+from jax.sharding import Mesh, PartitionSpec
 
+from kart_jax.devices import KARTS, own_part
 from kart_jax.env.core import KartEnv, Observation
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState, StepInfo
 from kart_jax.errors import InputError
-
-KARTS = "karts"  # name of the mesh axis
-
-
-def kart_mesh(count: int | None = None) -> Mesh:
-    """A mesh for `reset_batch` and `step_batch` over the first `count` devices, default all, of whatever process.
-
-    On a CPU there is one device unless `jax.config.update("jax_num_cpu_devices", cores)` comes before the first use
-    of JAX. InputError when there are not so many.
-    """
-    devices = jax.devices()
-    count = len(devices) if count is None else count
-    if not 1 <= count <= len(devices):
-        raise InputError(f"{count} devices are asked for; there are {len(devices)}; ask for 1 to {len(devices)}")
-    return jax.make_mesh((count,), (KARTS,), axis_types=(AxisType.Auto,), devices=devices[:count])
-
-
-def own_part(whole: chex.Array, axis: str | None) -> chex.Array:
-    """This device's part of an array with a leading axis over the whole batch; all of it where `axis` is None.
-
-    Inside `jax.shard_map` over the mesh axis `axis`, whose size divides the length of the array.
-    """
-    if axis is None:
-        return whole
-    count = whole.shape[0] // jax.lax.axis_size(axis)
-    return jax.lax.dynamic_slice_in_dim(whole, jax.lax.axis_index(axis) * count, count)
 
 
 def _keys(key: chex.PRNGKey, count: int, axis: str | None) -> chex.PRNGKey:
@@ -50,7 +26,12 @@ def _keys(key: chex.PRNGKey, count: int, axis: str | None) -> chex.PRNGKey:
 
 
 def reset_batch(
-    env: KartEnv, key: chex.PRNGKey, params: EnvParams, count: int, varied: bool = False, mesh: Mesh | None = None
+    env: KartEnv,
+    key: chex.PRNGKey,
+    params: EnvParams,
+    count: int,
+    varied: bool = False,
+    mesh: Mesh | None = None,
 ) -> tuple[Observation, EnvState]:
     """Reset `count` environments.
 
@@ -60,7 +41,8 @@ def reset_batch(
         params: of all environments, or with a leading axis (count,) on every leaf if `varied`.
         count: environments.
         varied: whether `params` differ between environments.
-        mesh: of `kart_mesh`, to split the batch over its devices; `count` must be a multiple of their number.
+        mesh: of `kart_mesh`, to split the batch over its devices; `count` must be a multiple of
+            their number.
     """
     axis, devices = (None, 1) if mesh is None else (KARTS, mesh.size)
 
@@ -83,14 +65,18 @@ def step_batch(
     mesh: Mesh | None = None,
     final: bool = False,
 ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
-    """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see `reset_batch`.
+    """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see
+    `reset_batch`.
 
-    `info.final_observation` is None unless `final`: returned from a jitted function it costs a second picture.
+    `info.final_observation` is None unless `final`: returned from a jitted function it costs a
+    second picture.
     """
 
     part = partial(step_part, varied=varied, axis=None if mesh is None else KARTS)
     karts, shared = PartitionSpec(KARTS), PartitionSpec()
-    split = _split(part, (shared, shared, karts, karts, karts if varied else shared), action.shape[0], mesh)
+    split = _split(
+        part, (shared, shared, karts, karts, karts if varied else shared), action.shape[0], mesh
+    )
     observation, state, gained, terminated, truncated, info = split(env, key, state, action, params)
     info = info if final else info.replace(final_observation=None)
     return observation, state, gained, terminated, truncated, info
@@ -105,18 +91,24 @@ def step_part(
     varied: bool = False,
     axis: str | None = None,
 ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
-    """`step_batch` inside a `jax.shard_map` of the caller's over the mesh axis `axis`, with this device's part."""
+    """`step_batch` inside a `jax.shard_map` of the caller's over the mesh axis `axis`, with this
+    device's part."""
     keys = _keys(key, action.shape[0], axis)
     return jax.vmap(env.step, in_axes=(0, 0, 0, 0 if varied else None))(keys, state, action, params)
 
 
 def _split(part, in_specs: tuple[PartitionSpec, ...], count: int, mesh: Mesh | None):
-    """`part` as it is, or run on every device of the mesh with its share of the `count` environments."""
+    """`part` as it is, or run on every device of the mesh with its share of the `count`
+    environments."""
     if mesh is None:
         return part
     if count % mesh.size:
         raise InputError(
-            f"{count} environments cannot be split over {mesh.size} devices; use a multiple of {mesh.size}"
+            f"{count} environments cannot be split over {mesh.size} devices; use a multiple of "
+            f"{mesh.size}"
         )
-    # Nothing is exchanged between devices, so there is nothing for the check of varying values to find.
-    return partial(jax.shard_map, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(KARTS), check_vma=False)(part)
+    # Nothing is exchanged between devices, so there is nothing for the check of varying values to
+    # find.
+    return partial(
+        jax.shard_map, mesh=mesh, in_specs=in_specs, out_specs=PartitionSpec(KARTS), check_vma=False
+    )(part)

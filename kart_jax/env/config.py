@@ -4,13 +4,15 @@ import dataclasses
 
 from kart_jax.errors import InputError
 
-# The most that each count may be; what is compiled grows with it, and beyond lies nothing that anyone would want.
+# The most that each count may be; what is compiled grows with it, and beyond lies nothing that
+# anyone would want.
 MOST = {"height": 4320, "width": 7680, "frame_stack": 64, "control_rate": 1000, "substeps": 1000}
 
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
-    """Static configuration of the environment; hashable, so it may be a static argument of `jax.jit`."""
+    """Static configuration of the environment; hashable, so it may be a static argument of
+    `jax.jit`."""
 
     height: int = 84
     """Rows of the view in pixels."""
@@ -33,10 +35,14 @@ class EnvConfig:
         for name, most in MOST.items():
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= most:
-                raise InputError(f"EnvConfig.{name} is {value!r}; it must be a whole number from 1 to {most}")
+                raise InputError(
+                    f"EnvConfig.{name} is {value!r}; it must be a whole number from 1 to {most}"
+                )
         for name in ("vision", "randomize"):
             if type(getattr(self, name)) is not bool:
-                raise InputError(f"EnvConfig.{name} is {getattr(self, name)!r}; it must be True or False")
+                raise InputError(
+                    f"EnvConfig.{name} is {getattr(self, name)!r}; it must be True or False"
+                )
 
     @property
     def control_dt(self) -> float:

@@ -5,13 +5,15 @@ Native interface, pure functions of one environment, to be vmapped:
     obs, state = env.reset(key, params)
     obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 
-An episode that ends is followed in the same step by a fresh random start: the returned observation and state are
-those of the new episode, `reward`, `terminated`, `truncated` and `info` belong to the step just driven. The state is
-selected first and the picture drawn once, after. `info.final_observation` needs a second picture; where nobody reads
-it, compilation drops it (a jitted function must not return it; `batch.step_batch` does so only if asked).
+An episode that ends is followed in the same step by a fresh random start: the returned observation
+and state are those of the new episode, `reward`, `terminated`, `truncated` and `info` belong to the
+step just driven. The state is selected first and the picture drawn once, after.
+`info.final_observation` needs a second picture; where nobody reads it, compilation drops it (a
+jitted function must not return it; `batch.step_batch` does so only if asked).
 
-`KartEnv` is a pytree: pass it to jitted functions as an argument. A jitted function that closes over it instead
-works too, but carries the tracks as constants of the program, which is slow to compile for many of them.
+`KartEnv` is a pytree: pass it to jitted functions as an argument. A jitted function that closes
+over it instead works too, but carries the tracks as constants of the program, which is slow to
+compile for many of them.
 """
 
 from dataclasses import replace
@@ -39,30 +41,35 @@ Observation = dict[str, chex.Array]
 
 
 def controls(action: chex.Array) -> Controls:
-    """From actions (..., 2) in [-1, 1] to controls (...): steering, and throttle or (negative) brake."""
+    """From actions (..., 2) in [-1, 1] to controls (...): steering, and throttle or (negative)
+    brake."""
     steering, pedal = action[..., 0], action[..., 1]
-    return Controls(steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0))
+    return Controls(
+        steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0)
+    )
 
 
 def clipped(action: chex.Array, shape: tuple[int, ...]) -> chex.Array:
     """An action in [-1, 1]; InputError when it has another shape."""
     if jnp.shape(action) != shape:
         raise InputError(
-            f"action has the shape {jnp.shape(action)} for one race; give {shape}, steering and throttle of each kart"
+            f"action has the shape {jnp.shape(action)} for one race; give {shape}, steering and "
+            "throttle of each kart"
         )
     return jnp.clip(jnp.asarray(action), -1.0, 1.0)
 
 
 def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float) -> chex.Array:
-    """The mean (..., 2) over a control step of `dt` s of an action that comes `latency` s late; `before` acts first."""
+    """The mean (..., 2) over a control step of `dt` s of an action that comes `latency` s late;
+    `before` acts first."""
     return action + jnp.clip(latency / dt, 0.0, 1.0) * (before - action)
 
 
-@struct.dataclass
-class KartEnv:
+class KartEnv(struct.PyTreeNode):
     """One kart on one circuit of a stack; make it with `kart_jax.make`.
 
-    Its parts are jitted, so that a process traces each once and not in every program that is made of them.
+    Its parts are jitted, so that a process traces each once and not in every program that is made
+    of them.
     """
 
     tracks: Tracks
@@ -91,29 +98,48 @@ class KartEnv:
             params: of this environment.
 
         Returns:
-            observation, state, reward () float32, terminated () bool, truncated () bool, `StepInfo`.
+            observation, state, reward () float32, terminated () bool, truncated () bool,
+            `StepInfo`.
         """
         driven, outcome = self._move(state, action, params)
         ended = outcome.terminated | outcome.truncated
-        # The old pictures stay in place (a push that is `fresh` ignores them): selecting them would copy them all.
+        # The old pictures stay in place (a push that is `fresh` ignores them): selecting them would
+        # copy them all.
         begun = replace(self.begin(key, params), frames=driven.frames)
         following = jax.tree.map(partial(jnp.where, ended), begun, driven)
         observation, following = self.see(following, params, fresh=ended)
         final_observation, _ = self.see(driven, params, fresh=jnp.zeros((), bool))
         info = self.tell(driven, outcome, final_observation)
-        return observation, following, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
+        return (
+            observation,
+            following,
+            jnp.sum(outcome.terms),
+            outcome.terminated,
+            outcome.truncated,
+            info,
+        )
 
     def advance(
         self, state: EnvState, action: chex.Array, params: EnvParams
     ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
-        """As `step`, but an episode that ends is not followed by another: the state reached is returned as it is."""
+        """As `step`, but an episode that ends is not followed by another: the state reached is
+        returned as it is."""
         driven, outcome = self._move(state, action, params)
         observation, driven = self.see(driven, params, fresh=jnp.zeros((), bool))
         info = self.tell(driven, outcome, observation)
-        return observation, driven, jnp.sum(outcome.terms), outcome.terminated, outcome.truncated, info
+        return (
+            observation,
+            driven,
+            jnp.sum(outcome.terms),
+            outcome.terminated,
+            outcome.truncated,
+            info,
+        )
 
     @jax.jit
-    def _move(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, Outcome]:
+    def _move(
+        self, state: EnvState, action: chex.Array, params: EnvParams
+    ) -> tuple[EnvState, Outcome]:
         """Drive and judge one control step."""
         params = _varied(params, state.drawn)
         driven, finite = self._drive(state, action, params)
@@ -145,22 +171,28 @@ class KartEnv:
         pixels = (config.height, config.width, frames.word_count(config.frame_stack))
         state = EnvState(
             race=randomise.start(key, self.tracks, params, 1),
-            frames=jnp.zeros(pixels, jnp.uint32) if config.vision and config.frame_stack > 1 else None,
+            frames=jnp.zeros(pixels, jnp.uint32)
+            if config.vision and config.frame_stack > 1
+            else None,
             timers=terminate.start(),
             action=jnp.zeros(2),
             step=jnp.zeros((), jnp.int32),
             episode_return=jnp.zeros(()),
             drawn=drawn,
         )
-        # Definite types, as a step returns them: a weak one (from a Python number in params) would mean a second trace.
+        # Definite types, as a step returns them: a weak one (from a Python number in params) would
+        # mean a second trace.
         return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)
 
-    def _drive(self, state: EnvState, action: chex.Array, params: EnvParams) -> tuple[EnvState, chex.Array]:
+    def _drive(
+        self, state: EnvState, action: chex.Array, params: EnvParams
+    ) -> tuple[EnvState, chex.Array]:
         """Hold the action for one control step.
 
         Returns:
-            The state with race, action and step moved on, and whether all of it is finite () bool. Where it is not,
-            race and action stay as they were, so that no observation and no reward ever sees a nan.
+            The state with race, action and step moved on, and whether all of it is finite () bool.
+            Where it is not, race and action stay as they were, so that no observation and no reward
+            ever sees a nan.
         """
         config = self.config
         action = clipped(action, (2,))
@@ -177,17 +209,22 @@ class KartEnv:
         finite = jnp.all(physics_state.is_finite(race.karts)) & jnp.all(jnp.isfinite(action))
         kept = partial(jnp.where, finite)
         race = jax.tree.map(kept, race, state.race)
-        return replace(state, race=race, action=kept(action, state.action), step=state.step + 1), finite
+        return replace(
+            state, race=race, action=kept(action, state.action), step=state.step + 1
+        ), finite
 
     def judge(
         self, before: EnvState, after: EnvState, finite: chex.Array, params: EnvParams
     ) -> tuple[EnvState, Outcome]:
-        """Reward and end of the step from `before` to `after`; returns `after` with timers and return moved on."""
+        """Reward and end of the step from `before` to `after`; returns `after` with timers and
+        return moved on."""
         dt = self.config.control_dt
         race = after.race
         kart, place = _only_kart(race.karts), _only_kart(race.place)
         timers = terminate.count(before.timers, kart, place, race.on_track[0], params.limits, dt)
-        terminated, truncated, cause = terminate.judge(timers, finite, after.step * dt, params.limits)
+        terminated, truncated, cause = terminate.judge(
+            timers, finite, after.step * dt, params.limits
+        )
         lap_completed = race.timing.valid_laps[0] > before.race.timing.valid_laps[0]
         transition = reward.Transition(
             way=race.timing.progress[0] - before.race.timing.progress[0],
@@ -207,8 +244,11 @@ class KartEnv:
         return after, Outcome(terminated, truncated, cause, lap_completed, terms)
 
     @jax.jit
-    def see(self, state: EnvState, params: EnvParams, fresh: chex.Array) -> tuple[Observation, EnvState]:
-        """Draw the picture of `state`, push it (or fill the stack where `fresh`), and read the observation."""
+    def see(
+        self, state: EnvState, params: EnvParams, fresh: chex.Array
+    ) -> tuple[Observation, EnvState]:
+        """Draw the picture of `state`, push it (or fill the stack where `fresh`), and read the
+        observation."""
         race, config = state.race, self.config
         params = _varied(params, state.drawn)
         kart = _only_kart(race.karts)

@@ -1,8 +1,9 @@
 """The stack of the last n pictures, oldest first, kept as 32-bit words.
 
-A pixel of the stack is the byte string R G B (oldest) ... R G B (newest). Pushing a picture shifts each string by
-three bytes; done on bytes with a channel axis of 12 this is the dearest copy of the whole step on a CPU, done on
-words it runs at memory speed. Word j holds the bytes 4j..4j+3, lowest byte first; bytes past 3n are zero.
+A pixel of the stack is the byte string R G B (oldest) ... R G B (newest). Pushing a picture shifts
+each string by three bytes; done on bytes with a channel axis of 12 this is the dearest copy of the
+whole step on a CPU, done on words it runs at memory speed. Word j holds the bytes 4j..4j+3, lowest
+byte first; bytes past 3n are zero.
 """
 
 import chex
@@ -31,12 +32,15 @@ def _shift(words: list[chex.Array]) -> list[chex.Array]:
     return [(word >> 24) | (after << 8) for word, after in zip(words, following, strict=True)]
 
 
-def push(frames: chex.Array, picture: chex.Array, fresh: chex.Array, frame_stack: int) -> chex.Array:
+def push(
+    frames: chex.Array, picture: chex.Array, fresh: chex.Array, frame_stack: int
+) -> chex.Array:
     """Append a picture; where `fresh`, all pictures of the stack become it.
 
     Args:
         frames: (H, W, words) uint32.
-        picture: (H, W) uint32, as `view.render_packed` draws it: R in the lowest byte, then G and B.
+        picture: (H, W) uint32, as `view.render_packed` draws it: R in the lowest byte, then G and
+            B.
         fresh: () bool.
         frame_stack: n.
     """
@@ -45,7 +49,10 @@ def push(frames: chex.Array, picture: chex.Array, fresh: chex.Array, frame_stack
     for _ in range(frame_stack - 1):
         filled = [a | b for a, b in zip(_shift(filled), newest, strict=True)]
     kept = _shift([frames[..., j] for j in range(word_count(frame_stack))])
-    words = [jnp.where(fresh, full, old | new) for full, old, new in zip(filled, kept, newest, strict=True)]
+    words = [
+        jnp.where(fresh, full, old | new)
+        for full, old, new in zip(filled, kept, newest, strict=True)
+    ]
     return jnp.stack(words, axis=-1)
 
 

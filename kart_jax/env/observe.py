@@ -1,4 +1,5 @@
-"""What the driver is told: the telemetry table (order, unit, scale, meaning) and the pose of the view."""
+"""What the driver is told: the telemetry table (order, unit, scale, meaning) and the pose of the
+view."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,13 +13,15 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.signals import signals
 from kart_jax.physics.types import KartState
 from kart_jax.race import timing
-from kart_jax.render.arithmetic import hashed
 from kart_jax.render.types import Pose
 from kart_jax.track import query
 from kart_jax.track.types import TrackPoint, Tracks
+from kart_jax.xla.arithmetic import hashed
 
 GRAVITY = 9.80665  # m/s²
-CHECKPOINT_CLEARANCE = 5.0  # m, a gate nearer than this counts as passed: its bearing would say nothing
+CHECKPOINT_CLEARANCE = (
+    5.0  # m, a gate nearer than this counts as passed: its bearing would say nothing
+)
 LIMIT = 3.0  # scaled values are clipped to [-LIMIT, LIMIT]
 
 
@@ -47,7 +50,14 @@ def pose(kart: KartState, params: KartParams) -> Pose:
     """Where the chassis is and how the driver holds the wheel, for the view."""
     sensed = signals(kart, params)
     turned = kart.steer * params.steering_ratio
-    return Pose(x=kart.x, y=kart.y, yaw=kart.yaw, roll=sensed.roll, pitch=sensed.pitch, steering_wheel=turned)
+    return Pose(
+        x=kart.x,
+        y=kart.y,
+        yaw=kart.yaw,
+        roll=sensed.roll,
+        pitch=sensed.pitch,
+        steering_wheel=turned,
+    )
 
 
 def checkpoint_angle(scene: Scene) -> chex.Array:
@@ -73,7 +83,8 @@ CHANNELS: tuple[Channel, ...] = (
 
 
 def telemetry(scene: Scene, noise: chex.Numeric = 0.0, step: chex.Numeric = 0) -> chex.Array:
-    """The channels (9,) float32 in table order, each divided by its scale and clipped to [-LIMIT, LIMIT]; nan is 0.
+    """The channels (9,) float32 in table order, each divided by its scale and clipped to [-LIMIT,
+    LIMIT]; nan is 0.
 
     Args:
         scene: what is measured.

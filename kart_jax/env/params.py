@@ -1,5 +1,5 @@
-"""What may differ from one environment to the next: every leaf is traced, so a batch axis in front of it is
-domain randomisation."""
+"""What may differ from one environment to the next: every leaf is traced, so a batch axis in front
+of it is domain randomisation."""
 
 import chex
 from flax import struct
@@ -9,11 +9,12 @@ from kart_jax.race.step import TRACK_LIMIT
 from kart_jax.render.types import Appearance
 
 
-@struct.dataclass
-class Limits:
+class Limits(struct.PyTreeNode):
     """When a kart is off the track, and when an episode ends."""
 
-    track_limit: chex.Numeric = TRACK_LIMIT  # m, innermost wheel past the asphalt edge at most: on the white line
+    track_limit: chex.Numeric = (
+        TRACK_LIMIT  # m, innermost wheel past the asphalt edge at most: on the white line
+    )
     off_track_time: chex.Numeric = 1.0  # s without a wheel on the track
     stuck_speed: chex.Numeric = 1.0  # m/s
     stuck_time: chex.Numeric = 4.0  # s below it
@@ -22,21 +23,23 @@ class Limits:
     episode_time: chex.Numeric = 120.0  # s, truncation
 
 
-@struct.dataclass
-class StartRange:
+class StartRange(struct.PyTreeNode):
     """Where and how fast an episode may start; distributions in `randomise`."""
 
     track: chex.Numeric = -1  # int, index of the circuit; negative = drawn uniformly
-    grid: chex.Numeric = 0.0  # 1 = stand on the first slot of the grid, 0 = anywhere along the circuit
+    grid: chex.Numeric = (
+        0.0  # 1 = stand on the first slot of the grid, 0 = anywhere along the circuit
+    )
     offset: chex.Numeric = 0.5  # 0..1, largest offset as a part of the half-width
     turn: chex.Numeric = 0.15  # rad, largest heading error
     speed: chex.Numeric = 18.0  # m/s, highest speed anywhere
-    lateral: chex.Numeric = 8.0  # m/s², lateral acceleration that the highest speed in a bend asks for
+    lateral: chex.Numeric = (
+        8.0  # m/s², lateral acceleration that the highest speed in a bend asks for
+    )
     braking: chex.Numeric = 3.0  # m/s², deceleration with which the bends ahead can be reached
 
 
-@struct.dataclass
-class RewardWeights:
+class RewardWeights(struct.PyTreeNode):
     """Weight of each term of `reward.TERMS`, same names."""
 
     progress: chex.Numeric = 5000.0  # per lap length driven forward on the track
@@ -48,8 +51,7 @@ class RewardWeights:
     terminated: chex.Numeric = -50.0  # once, when the episode ends by a fault
 
 
-@struct.dataclass
-class EnvParams:
+class EnvParams(struct.PyTreeNode):
     """Everything traced of one environment."""
 
     kart: KartParams
@@ -58,4 +60,6 @@ class EnvParams:
     start: StartRange = StartRange()
     rewards: RewardWeights = RewardWeights()
     latency: chex.Numeric = 0.0  # s, delay of the actions, up to one control step
-    sensor_noise: chex.Numeric = 0.0  # standard deviation of the noise on each scaled telemetry channel
+    sensor_noise: chex.Numeric = (
+        0.0  # standard deviation of the noise on each scaled telemetry channel
+    )

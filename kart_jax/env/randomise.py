@@ -1,4 +1,5 @@
-"""All randomisation of the environment: where an episode starts, and which kart, light and senses it gets."""
+"""All randomisation of the environment: where an episode starts, and which kart, light and senses
+it gets."""
 
 import dataclasses
 from collections.abc import Callable
@@ -14,7 +15,16 @@ from kart_jax.race.types import RaceState
 from kart_jax.track import query
 from kart_jax.track.types import Column, Tracks
 
-LOOK_AHEAD = (0.0, 4.0, 8.0, 14.0, 22.0, 32.0, 45.0, 60.0)  # m, where the curvature is read for the start speed
+LOOK_AHEAD = (
+    0.0,
+    4.0,
+    8.0,
+    14.0,
+    22.0,
+    32.0,
+    45.0,
+    60.0,
+)  # m, where the curvature is read for the start speed
 GAP = 8.0  # m along the track between karts that start together
 
 
@@ -63,7 +73,10 @@ def _mass(p: EnvParams, v: chex.Array) -> EnvParams:
 
 
 def _grip(p: EnvParams, v: chex.Array) -> EnvParams:
-    front, rear = (replace(tyre, friction=tyre.friction * (1.0 + v)) for tyre in (p.kart.front_tyre, p.kart.rear_tyre))
+    front, rear = (
+        replace(tyre, friction=tyre.friction * (1.0 + v))
+        for tyre in (p.kart.front_tyre, p.kart.rear_tyre)
+    )
     return replace(p, kart=replace(p.kart, front_tyre=front, rear_tyre=rear))
 
 
@@ -78,12 +91,16 @@ def _brakes(p: EnvParams, v: chex.Array) -> EnvParams:
 
 def _limbs(p: EnvParams, v: chex.Array) -> EnvParams:
     names = ("steer_lag", "throttle_lag", "brake_lag")
-    return replace(p, kart=replace(p.kart, **{name: getattr(p.kart, name) * (1.0 + v) for name in names}))
+    return replace(
+        p, kart=replace(p.kart, **{name: getattr(p.kart, name) * (1.0 + v) for name in names})
+    )
 
 
 def _look(field: str, change: Callable[[chex.Array, chex.Array], chex.Array]) -> Callable:
     """A variation of one field of the appearance."""
-    return lambda p, v: replace(p, appearance=replace(p.appearance, **{field: change(getattr(p.appearance, field), v)}))
+    return lambda p, v: replace(
+        p, appearance=replace(p.appearance, **{field: change(getattr(p.appearance, field), v)})
+    )
 
 
 VARIATIONS: tuple[Variation, ...] = (
@@ -92,12 +109,28 @@ VARIATIONS: tuple[Variation, ...] = (
     Variation("power", 0.08, "1", "torque of the engine", _power),
     Variation("brakes", 0.15, "1", "torque of the brakes", _brakes),
     Variation("limbs", 0.4, "1", "lags of the driver's hands and feet", _limbs),
-    Variation("light", 0.25, "1", "brightness of the world", _look("light", lambda x, v: x * (1.0 + v))),
-    Variation("camera_height", 0.06, "m", "height of the eye", _look("camera_height", lambda x, v: x + v)),
-    Variation("camera_pitch", 0.035, "rad", "tilt of the head", _look("camera_pitch", lambda x, v: x + v)),
-    Variation("pixel_noise", 6.0, "grey levels", "size of the camera's noise", _look("noise", lambda x, v: x + abs(v))),
     Variation(
-        "latency", 0.04, "s", "size of the delay of the actions", lambda p, v: replace(p, latency=p.latency + abs(v))
+        "light", 0.25, "1", "brightness of the world", _look("light", lambda x, v: x * (1.0 + v))
+    ),
+    Variation(
+        "camera_height", 0.06, "m", "height of the eye", _look("camera_height", lambda x, v: x + v)
+    ),
+    Variation(
+        "camera_pitch", 0.035, "rad", "tilt of the head", _look("camera_pitch", lambda x, v: x + v)
+    ),
+    Variation(
+        "pixel_noise",
+        6.0,
+        "grey levels",
+        "size of the camera's noise",
+        _look("noise", lambda x, v: x + abs(v)),
+    ),
+    Variation(
+        "latency",
+        0.04,
+        "s",
+        "size of the delay of the actions",
+        lambda p, v: replace(p, latency=p.latency + abs(v)),
     ),
     Variation(
         "sensor_noise",
@@ -122,7 +155,8 @@ def vary(params: EnvParams, drawn: chex.Array) -> EnvParams:
 
 
 def safe_speed(tracks: Tracks, track: chex.Array, s: chex.Array, options: StartRange) -> chex.Array:
-    """Highest start speed at arc lengths `s` (K,): sqrt(lateral / |k| + 2 braking d) over the bends d m ahead, m/s."""
+    """Highest start speed at arc lengths `s` (K,): sqrt(lateral / |k| + 2 braking d) over the bends
+    d m ahead, m/s."""
     way = jnp.asarray(LOOK_AHEAD)[None, :]
     bend = jnp.abs(_column(tracks, track, s[:, None] + way, Column.CURVATURE))
     limit = options.lateral / jnp.maximum(bend, 1e-4) + 2.0 * options.braking * way
@@ -139,4 +173,6 @@ def _column(tracks: Tracks, track: chex.Array, s: chex.Array, column: Column) ->
     """One column of the samples nearest to arc lengths `s`, which may go on beyond the line."""
     index = query.sample_at(tracks, track, jnp.mod(s, tracks.length[track]))
     rows = tracks.samples.shape[1]
-    return jnp.take(tracks.samples.reshape(-1), (track * rows + index) * len(Column) + column, mode="clip")
+    return jnp.take(
+        tracks.samples.reshape(-1), (track * rows + index) * len(Column) + column, mode="clip"
+    )

@@ -1,7 +1,7 @@
 """The reward: a table of named terms, each times its weight in `EnvParams.rewards`.
 
-With the default weights a clean lap is worth a little over 5000 on any circuit: 5000 for the way round, 100 for the
-line, less a few tens for drifting and steering.
+With the default weights a clean lap is worth a little over 5000 on any circuit: 5000 for the way
+round, 100 for the line, less a few tens for drifting and steering.
 """
 
 import dataclasses

@@ -17,7 +17,12 @@ def start() -> Timers:
 
 
 def count(
-    timers: Timers, kart: KartState, place: TrackPoint, on_track: chex.Array, limits: Limits, dt: float
+    timers: Timers,
+    kart: KartState,
+    place: TrackPoint,
+    on_track: chex.Array,
+    limits: Limits,
+    dt: float,
 ) -> Timers:
     """Let each fault's timer run on for `dt` seconds while the fault lasts, else set it to zero."""
     wx, wy = geometry.rotate(kart.vx, kart.vy, kart.yaw)
@@ -50,7 +55,9 @@ def judge(
         terminated () bool, truncated () bool, `Cause` () int32; a fault goes before the time limit.
     """
     tolerance = 1e-4  # s: the timers are sums of rounded steps
-    causes = jnp.asarray([Cause.NON_FINITE, Cause.WRONG_WAY, Cause.STUCK, Cause.OFF_TRACK], jnp.int32)
+    causes = jnp.asarray(
+        [Cause.NON_FINITE, Cause.WRONG_WAY, Cause.STUCK, Cause.OFF_TRACK], jnp.int32
+    )
     faults = jnp.stack(
         [
             ~finite,
@@ -62,4 +69,8 @@ def judge(
     terminated = jnp.any(faults)
     truncated = ~terminated & (time >= limits.episode_time - tolerance)
     cause = jnp.where(truncated, Cause.TIME_LIMIT, Cause.NONE)
-    return terminated, truncated, jnp.where(terminated, causes[jnp.argmax(faults)], cause).astype(jnp.int32)
+    return (
+        terminated,
+        truncated,
+        jnp.where(terminated, causes[jnp.argmax(faults)], cause).astype(jnp.int32),
+    )

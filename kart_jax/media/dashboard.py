@@ -1,4 +1,5 @@
-"""What is laid over the view in a video: map of the circuit, lap timer, speed, pedals, steering, traces."""
+"""What is laid over the view in a video: map of the circuit, lap timer, speed, pedals, steering,
+traces."""
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -10,7 +11,12 @@ from kart_jax.track.types import Tracks
 
 PANEL = (14, 17, 22, 175)
 INK, FAINT = (240, 243, 247, 255), (150, 158, 170, 255)
-BLUE, GREEN, RED, AMBER = (96, 165, 250, 255), (52, 211, 153, 255), (248, 113, 113, 255), (255, 196, 0, 255)
+BLUE, GREEN, RED, AMBER = (
+    (96, 165, 250, 255),
+    (52, 211, 153, 255),
+    (248, 113, 113, 255),
+    (255, 196, 0, 255),
+)
 TRACE_SECONDS = 8.0  # shown in the strip of traces
 TRAIL_SECONDS = 6.0  # shown on the map
 
@@ -27,7 +33,9 @@ def _fitting(line: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, widt
 class Dashboard:
     """Lays the telemetry of one log over frames of one size."""
 
-    def __init__(self, log: Log, tracks: Tracks, track: int, height: int, width: int, title: str = "") -> None:
+    def __init__(
+        self, log: Log, tracks: Tracks, track: int, height: int, width: int, title: str = ""
+    ) -> None:
         """Prepare the map, the fonts and the channels.
 
         Args:
@@ -47,7 +55,9 @@ class Dashboard:
         steps = np.diff(self.data["time"])
         self.period = float(np.median(steps)) if len(steps) else 1.0
         self.map = TopView(tracks, track, (self._px(250), self._px(250)))
-        self.big, self.medium, self.small = (ImageFont.load_default(self._px(s)) for s in (54, 28, 18))
+        self.big, self.medium, self.small = (
+            ImageFont.load_default(self._px(s)) for s in (54, 28, 18)
+        )
         self.steer_reach = max(10.0, float(np.nanmax(np.abs(self.data["steering"]))))
         self.speed_reach = max(40.0, float(np.nanmax(self.data["speed"])))
 
@@ -74,7 +84,12 @@ class Dashboard:
         head = f"LAP {int(value['lap']) + 1}" if started else "OUT LAP"
         line = _fitting(f"{head}   {self.title}", self.small, px(318) - px(36))
         pen.text((px(36), px(28)), line, font=self.small, fill=FAINT)
-        pen.text((px(36), px(52)), clock(value["lap_time"])[: -2 if started else None], font=self.big, fill=INK)
+        pen.text(
+            (px(36), px(52)),
+            clock(value["lap_time"])[: -2 if started else None],
+            font=self.big,
+            fill=INK,
+        )
         for k, (label, name) in enumerate((("LAST", "last_lap"), ("BEST", "best_lap"))):
             x = px(36 + 140 * k)
             pen.text((x, px(118)), label, font=self.small, fill=FAINT)
@@ -103,7 +118,9 @@ class Dashboard:
         speed, gear, rpm = (self.data[name][row] for name in ("speed", "gear", "rpm"))
         pen.text((px(150), top + px(8)), f"{speed:.0f}", font=self.big, fill=INK, anchor="ra")
         pen.text((px(158), top + px(34)), "km/h", font=self.small, fill=FAINT)
-        pen.text((px(40), top + px(78)), f"gear {gear:.0f}   {rpm:,.0f} rpm", font=self.small, fill=FAINT)
+        pen.text(
+            (px(40), top + px(78)), f"gear {gear:.0f}   {rpm:,.0f} rpm", font=self.small, fill=FAINT
+        )
         for k, (name, colour) in enumerate((("throttle", GREEN), ("brake", RED))):
             self._bar(pen, px(240 + 34 * k), top + px(14), self.data[name][row] / 100.0, colour)
         self._draw_steering(pen, px(395), top + px(46), row)
@@ -112,7 +129,9 @@ class Dashboard:
         if right - px(630) > px(120):
             self._traces(pen, (px(630), top + px(14), right, height - px(30)), row)
 
-    def _bar(self, pen: ImageDraw.ImageDraw, x: int, y: int, share: float, colour: tuple[int, ...]) -> None:
+    def _bar(
+        self, pen: ImageDraw.ImageDraw, x: int, y: int, share: float, colour: tuple[int, ...]
+    ) -> None:
         """A pedal as an upright bar; `share` 0..1."""
         wide, high = self._px(22), self._px(86)
         filled = round(min(max(float(share), 0.0), 1.0) * (high - 1))
@@ -129,10 +148,17 @@ class Dashboard:
         pen.rectangle([min(x, end), y - high // 2 + 1, max(x, end), y + high // 2 - 1], fill=AMBER)
         pen.line([x, y - high, x, y + high], fill=INK, width=1)
         side = "left" if angle > 0.5 else "right" if angle < -0.5 else ""
-        pen.text((x, y + self._px(34)), f"{abs(angle):.0f}° {side}", font=self.small, fill=FAINT, anchor="mm")
+        pen.text(
+            (x, y + self._px(34)),
+            f"{abs(angle):.0f}° {side}",
+            font=self.small,
+            fill=FAINT,
+            anchor="mm",
+        )
 
     def _draw_gg(self, pen: ImageDraw.ImageDraw, x: int, y: int, row: int) -> None:
-        """g ball: where the kart accelerates to; circles at 1 and 2 g, right is right, up is forward."""
+        """g ball: where the kart accelerates to; circles at 1 and 2 g, right is right, up is
+        forward."""
         radius = self._px(46)
         for g in (1, 2):
             r = radius * g / 2
@@ -154,8 +180,14 @@ class Dashboard:
             ("throttle", 100.0, GREEN),
             ("speed", self.speed_reach * 1.05, BLUE),
         ):
-            y = bottom - np.nan_to_num(self.data[name][first : row + 1]) / reach * (bottom - top - self._px(16))
+            y = bottom - np.nan_to_num(self.data[name][first : row + 1]) / reach * (
+                bottom - top - self._px(16)
+            )
             if len(x) > 1:
-                pen.line(list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=self._px(2))
+                pen.line(
+                    list(zip(x.tolist(), y.tolist(), strict=True)), fill=colour, width=self._px(2)
+                )
         for k, (label, colour) in enumerate((("speed", BLUE), ("throttle", GREEN), ("brake", RED))):
-            pen.text((left + self._px(80 * k), top - self._px(8)), label, font=self.small, fill=colour)
+            pen.text(
+                (left + self._px(80 * k), top - self._px(8)), label, font=self.small, fill=colour
+            )

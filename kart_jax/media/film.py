@@ -1,7 +1,8 @@
-"""Turn a log back into pictures: the driver's view, rendered anew at video size, under the dashboard.
+"""Turn a log back into pictures: the driver's view, rendered anew at video size, under the
+dashboard.
 
-A log holds the pose of the kart in every row, so any recorded drive can be filmed later, at any resolution,
-without simulating again.
+A log holds the pose of the kart in every row, so any recorded drive can be filmed later, at any
+resolution, without simulating again.
 """
 
 from collections.abc import Iterator
@@ -17,9 +18,9 @@ from kart_jax.media.video import check_path, write_gif, write_mp4
 from kart_jax.render.scene import Scene, pack
 from kart_jax.render.types import Appearance, Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
-from kart_jax.stage import compiler_options
 from kart_jax.telemetry.log import Log
 from kart_jax.track.types import Tracks
+from kart_jax.xla.stage import compiler_options
 
 BATCH = 8  # frames rendered in one call: enough to keep the device busy, little memory
 GIF_RATE = 12.5  # frames per second
@@ -27,7 +28,10 @@ GIF_RATE = 12.5  # frames per second
 
 def poses(log: Log) -> Pose:
     """The camera pose of every row: fields (rows,) in m and rad."""
-    radians = {name: jnp.asarray(np.radians(log[name])) for name in ("heading", "roll", "pitch", "steering")}
+    radians = {
+        name: jnp.asarray(np.radians(log[name]))
+        for name in ("heading", "roll", "pitch", "steering")
+    }
     return Pose(
         x=jnp.asarray(log["x"]),
         y=jnp.asarray(log["y"]),
@@ -59,11 +63,18 @@ def views(
     every = poses(log)
     for first in range(0, len(log), BATCH):
         index = jnp.minimum(jnp.arange(first, first + BATCH), len(log) - 1)
-        pictures = draw(scene, jnp.asarray(track, jnp.int32), jax.tree.map(lambda leaf: leaf[index], every), look)  # noqa: B023
+        pictures = draw(
+            scene,
+            jnp.asarray(track, jnp.int32),
+            jax.tree.map(lambda leaf: leaf[index], every),
+            look,
+        )  # noqa: B023
         yield from np.asarray(pictures)[: len(log) - first]
 
 
-def _render_batch(scene: Scene, track: jax.Array, batch: Pose, look: Appearance, config: ViewConfig) -> jax.Array:
+def _render_batch(
+    scene: Scene, track: jax.Array, batch: Pose, look: Appearance, config: ViewConfig
+) -> jax.Array:
     """Render (B,) poses: (B, H, W, 3) uint8."""
     return jax.vmap(lambda pose: render(scene, track, pose, look, config))(batch)
 
@@ -79,9 +90,16 @@ def frames(
 
 
 def save(
-    path: str | Path, log: Log, tracks: Tracks, track: int, height: int = 720, width: int = 1280, title: str = ""
+    path: str | Path,
+    log: Log,
+    tracks: Tracks,
+    track: int,
+    height: int = 720,
+    width: int = 1280,
+    title: str = "",
 ) -> int:
-    """Film a log; the ending of the path chooses MP4 or GIF. A GIF is small and shows every second row or so.
+    """Film a log; the ending of the path chooses MP4 or GIF. A GIF is small and shows every second
+    row or so.
 
     Args:
         path: ends in .mp4 or .gif.
@@ -103,4 +121,6 @@ def save(
         return write_mp4(path, frames(log, tracks, track, height, width, title), log.rate)
     every = max(1, round(log.rate / GIF_RATE))
     thin = Log(log.names, log.values[::every], log.source)
-    return write_gif(path, frames(thin, tracks, track, height, width, title), thin.rate, min(width, 480))
+    return write_gif(
+        path, frames(thin, tracks, track, height, width, title), thin.rate, min(width, 480)
+    )

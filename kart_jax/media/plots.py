@@ -1,6 +1,7 @@
 """Draw telemetry: one page per lap with track map, splits, speed, controls and the g-g diagram.
 
-matplotlib's object interface with the Agg canvas, so nothing here opens a window or touches global state.
+matplotlib's object interface with the Agg canvas, so nothing here opens a window or touches global
+state.
 """
 
 from pathlib import Path
@@ -21,11 +22,23 @@ from kart_jax.track.types import Tracks
 
 INK, FAINT, BLUE, GREEN, RED = "#1b1f24", "#c9ced6", "#2563eb", "#15935a", "#d43c33"
 STYLES = (".png", ".pdf", ".svg")
-CHANNELS = ("step", "time", "x", "y", "speed", "steering", "throttle", "brake", "lateral_g", "longitudinal_g")
+CHANNELS = (
+    "step",
+    "time",
+    "x",
+    "y",
+    "speed",
+    "steering",
+    "throttle",
+    "brake",
+    "lateral_g",
+    "longitudinal_g",
+)
 
 
 def choose_lap(log: Log, number: int | None) -> tuple[Log, list[Lap], Lap | None]:
-    """The rows to draw: lap `number`, by default the best; the whole log where it holds no complete lap.
+    """The rows to draw: lap `number`, by default the best; the whole log where it holds no complete
+    lap.
 
     Raises:
         InputError: the log has no lap of that number.
@@ -38,7 +51,10 @@ def choose_lap(log: Log, number: int | None) -> tuple[Log, list[Lap], Lap | None
         lap = next((lap for lap in laps if lap.number == number), None)
         if lap is None:
             there = f"1 to {len(laps)}" if laps else "none, as no lap is complete"
-            raise InputError(f"{log.source}: lap is {number}; allowed are {there}; leave --lap out for the best one")
+            raise InputError(
+                f"{log.source}: lap is {number}; allowed are {there}; leave --lap out for the "
+                "best one"
+            )
     return (log if lap is None else log.rows(lap.first, lap.last)), laps, lap
 
 
@@ -60,7 +76,9 @@ def lap_figure(log: Log, number: int | None = None) -> Figure:
         rows[name]
     figure = Figure(figsize=(16, 10), layout="constrained")
     FigureCanvasAgg(figure)
-    grid = GridSpec(4, 3, figure=figure, width_ratios=(1.1, 1.0, 1.0), height_ratios=(1.2, 0.75, 0.75, 1.3))
+    grid = GridSpec(
+        4, 3, figure=figure, width_ratios=(1.1, 1.0, 1.0), height_ratios=(1.2, 0.75, 0.75, 1.3)
+    )
     along, label = _abscissa(rows, lap)
     draw_map(figure.add_subplot(grid[:3, 0]), rows)
     draw_splits(figure.add_subplot(grid[3, 0]), laps, lap)
@@ -90,11 +108,14 @@ def _abscissa(rows: Log, lap: Lap | None) -> tuple[np.ndarray, str]:
 
 
 def draw_circuit(axes: Axes, tracks: Tracks, track: int = 0) -> None:
-    """The asphalt of circuit `track` seen from above, in m, with the start line; whatever is drawn next lies on it."""
+    """The asphalt of circuit `track` seen from above, in m, with the start line; whatever is drawn
+    next lies on it."""
     left, right = edges(tracks, track)
     # Piece by piece, so that inner and outer edge need no telling apart.
     pieces = np.stack([left, np.roll(left, -1, 0), np.roll(right, -1, 0), right], axis=1)
-    axes.add_collection(PolyCollection(list(pieces), facecolors=FAINT, edgecolors=FAINT, linewidths=0.5, zorder=0))
+    axes.add_collection(
+        PolyCollection(list(pieces), facecolors=FAINT, edgecolors=FAINT, linewidths=0.5, zorder=0)
+    )
     axes.plot(*np.stack([left[0], right[0]], axis=1), color=INK, linewidth=2.0, zorder=0.5)
     axes.set_aspect("equal")
     axes.autoscale_view()
@@ -115,11 +136,14 @@ def draw_map(axes: Axes, rows: Log) -> None:
     axes.margins(0.06)
     axes.autoscale_view()
     axes.set_axis_off()
-    axes.figure.colorbar(lines, ax=axes, shrink=0.6, location="bottom", pad=0.01, label="speed in km/h")
+    axes.figure.colorbar(
+        lines, ax=axes, shrink=0.6, location="bottom", pad=0.01, label="speed in km/h"
+    )
 
 
 def draw_splits(axes: Axes, laps: list[Lap], chosen: Lap | None) -> None:
-    """Table of lap and sector times; the chosen lap is bold, the best sector of each column green."""
+    """Table of lap and sector times; the chosen lap is bold, the best sector of each column
+    green."""
     axes.set_axis_off()
     if not laps:
         axes.text(0.5, 0.5, "no complete lap", ha="center", va="center", color=INK)
@@ -163,7 +187,12 @@ def draw_speed(axes: Axes, along: np.ndarray, rows: Log) -> None:
     for index, side in ((int(np.argmin(speed)), -14), (int(np.argmax(speed)), 6)):
         place = (float(along[index]), float(speed[index]))
         axes.annotate(
-            f"{speed[index]:.0f}", place, xytext=(0, side), textcoords="offset points", ha="center", color=INK
+            f"{speed[index]:.0f}",
+            place,
+            xytext=(0, side),
+            textcoords="offset points",
+            ha="center",
+            color=INK,
         )
     axes.margins(y=0.15)
     _prepare(axes, "speed in km/h")
@@ -188,9 +217,12 @@ def draw_steering(axes: Axes, along: np.ndarray, rows: Log, label: str) -> None:
 
 
 def draw_gg(axes: Axes, rows: Log) -> None:
-    """g-g diagram: lateral to the right-hand side for right-hand bends, as a driver feels the kart turn."""
+    """g-g diagram: lateral to the right-hand side for right-hand bends, as a driver feels the kart
+    turn."""
     lateral, longitudinal = -rows["lateral_g"], rows["longitudinal_g"]
-    reach = max(1.0, float(np.percentile(np.nan_to_num(np.hypot(lateral, longitudinal)), 99.5)) * 1.15)
+    reach = max(
+        1.0, float(np.percentile(np.nan_to_num(np.hypot(lateral, longitudinal)), 99.5)) * 1.15
+    )
     for radius in np.arange(0.5, reach, 0.5):
         turn = np.linspace(0.0, 2.0 * np.pi, 90)
         axes.plot(radius * np.cos(turn), radius * np.sin(turn), color=FAINT, linewidth=0.7)
@@ -221,6 +253,8 @@ def save(figure: Figure, path: str | Path, dpi: int = 100) -> None:
     """
     style = Path(path).suffix.lower()
     if style not in STYLES:
-        raise InputError(f"{path}: the ending is {style or 'missing'}; allowed are {', '.join(STYLES)}")
+        raise InputError(
+            f"{path}: the ending is {style or 'missing'}; allowed are {', '.join(STYLES)}"
+        )
     with replacing(path) as part:
         figure.savefig(part, format=style[1:], dpi=dpi, facecolor="white")

@@ -11,11 +11,14 @@ FINE = 3  # drawn this many times larger, then reduced: smooth edges
 
 
 def edges(tracks: Tracks, track: int) -> tuple[np.ndarray, np.ndarray]:
-    """Left and right edge of the asphalt of circuit `track`, (M, 2) m each, in driving order from the start line."""
+    """Left and right edge of the asphalt of circuit `track`, (M, 2) m each, in driving order from
+    the start line."""
     rows = np.asarray(tracks.samples[track, : int(tracks.count[track])], np.float64)
     centre = rows[:, [Column.X, Column.Y]]
     normal = np.column_stack([-rows[:, Column.TY], rows[:, Column.TX]])
-    return centre + normal * rows[:, [Column.HALF_LEFT]], centre - normal * rows[:, [Column.HALF_RIGHT]]
+    return centre + normal * rows[:, [Column.HALF_LEFT]], centre - normal * rows[
+        :, [Column.HALF_RIGHT]
+    ]
 
 
 class TopView:
@@ -44,9 +47,12 @@ class TopView:
         return np.stack(np.broadcast_arrays(column, row), axis=-1)
 
     def _paint(self, draw: ImageDraw.ImageDraw, left: np.ndarray, right: np.ndarray) -> None:
-        """Fill the asphalt piece by piece, so that inner and outer edge need no telling apart, then its edges."""
+        """Fill the asphalt piece by piece, so that inner and outer edge need no telling apart, then
+        its edges."""
         inner, outer = (self.pixel(side[:, 0], side[:, 1]) * FINE for side in (left, right))
-        for a, b, c, d in zip(inner, np.roll(inner, -1, 0), np.roll(outer, -1, 0), outer, strict=True):
+        for a, b, c, d in zip(
+            inner, np.roll(inner, -1, 0), np.roll(outer, -1, 0), outer, strict=True
+        ):
             draw.polygon([tuple(p) for p in (a, b, c, d)], fill=ASPHALT, outline=ASPHALT)
         for side in (inner, outer):
             draw.line([tuple(p) for p in (*side, side[0])], fill=EDGE, width=FINE)
@@ -65,5 +71,7 @@ class TopView:
         if trail is not None and len(trail) > 1:
             draw.line([tuple(p) for p in self.pixel(trail[:, 0], trail[:, 1])], fill=TRAIL, width=3)
         column, row = self.pixel(x, y)
-        draw.ellipse([column - 5, row - 5, column + 5, row + 5], fill=KART, outline=(20, 20, 20), width=1)
+        draw.ellipse(
+            [column - 5, row - 5, column + 5, row + 5], fill=KART, outline=(20, 20, 20), width=1
+        )
         return image

@@ -13,22 +13,29 @@ from kart_jax.errors import InputError
 from kart_jax.files import replacing
 
 STYLES = (".mp4", ".gif")
-GIF_COLOURS = 128  # a GIF has at most 256; with 128 the file is a third smaller and the view looks the same
+GIF_COLOURS = (
+    128  # a GIF has at most 256; with 128 the file is a third smaller and the view looks the same
+)
 
 
 def check_path(path: str | Path) -> Path:
-    """The path as given when its ending is one of `STYLES`; called before a drive is simulated for nothing.
+    """The path as given when its ending is one of `STYLES`; called before a drive is simulated for
+    nothing.
 
     Raises:
         InputError: another ending.
     """
     path = Path(path)
     if path.suffix.lower() not in STYLES:
-        raise InputError(f"{path}: the ending is {path.suffix or 'missing'}; allowed are {' and '.join(STYLES)}")
+        raise InputError(
+            f"{path}: the ending is {path.suffix or 'missing'}; allowed are {' and '.join(STYLES)}"
+        )
     return path
 
 
-def write_mp4(path: str | Path, frames: Iterable[np.ndarray], rate: float, quality: int = 21) -> int:
+def write_mp4(
+    path: str | Path, frames: Iterable[np.ndarray], rate: float, quality: int = 21
+) -> int:
     """Encode frames as H.264 in an MP4 that browsers play.
 
     Args:
@@ -63,7 +70,8 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], rate: float, quali
             complaints.seek(0)
             words = complaints.read().decode(errors="replace").strip().splitlines()
             raise InputError(
-                f"{path}: ffmpeg stopped with: {words[-1] if words else failed}; check the disk and the path"
+                f"{path}: ffmpeg stopped with: {words[-1] if words else failed}; check the disk "
+                "and the path"
             )
     return count
 
@@ -72,7 +80,18 @@ def _command(part: Path, width: int, height: int, rate: float, quality: int) -> 
     """Call of ffmpeg that reads raw frames from its input; the binary comes with imageio-ffmpeg."""
     import imageio_ffmpeg
 
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{rate:.6f}", "-i", "-"]
+    raw = [
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        f"{rate:.6f}",
+        "-i",
+        "-",
+    ]
     coded = [
         "-c:v",
         "libx264",
@@ -85,7 +104,17 @@ def _command(part: Path, width: int, height: int, rate: float, quality: int) -> 
         "-movflags",
         "+faststart",
     ]
-    return [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error", *raw, *coded, "-f", "mp4", str(part)]
+    return [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-y",
+        "-loglevel",
+        "error",
+        *raw,
+        *coded,
+        "-f",
+        "mp4",
+        str(part),
+    ]
 
 
 def write_gif(path: str | Path, frames: Iterable[np.ndarray], rate: float, width: int = 480) -> int:
@@ -106,12 +135,19 @@ def write_gif(path: str | Path, frames: Iterable[np.ndarray], rate: float, width
     pictures = [image.quantize(GIF_COLOURS, dither=Image.Dither.NONE) for image in small]
     with replacing(path) as part:
         pictures[0].save(
-            part, format="GIF", save_all=True, append_images=pictures[1:], duration=round(1000 / rate), loop=0
+            part,
+            format="GIF",
+            save_all=True,
+            append_images=pictures[1:],
+            duration=round(1000 / rate),
+            loop=0,
         )
     return len(pictures)
 
 
-def _peek(path: str | Path, frames: Iterable[np.ndarray]) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+def _peek(
+    path: str | Path, frames: Iterable[np.ndarray]
+) -> tuple[np.ndarray, Iterator[np.ndarray]]:
     """The first frame, and all frames including it."""
     rest = iter(frames)
     first = next(rest, None)

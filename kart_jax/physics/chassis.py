@@ -3,17 +3,17 @@
 import chex
 import jax.numpy as jnp
 
-from kart_jax import geometry
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
-from kart_jax.stage import stage
+from kart_jax.xla.sines import cos_sin
+from kart_jax.xla.stage import stage
 
-Four = tuple[chex.Array, ...]  # one entry per wheel, in the order of `types`
+PerWheel = tuple[chex.Array, ...]  # one entry per wheel, in the order of `types`
 
 ROLLING_FADE = 0.1  # m/s, below which rolling resistance fades smoothly through zero
 
 
-def wheel_positions(params: KartParams) -> tuple[Four, Four]:
+def wheel_positions(params: KartParams) -> tuple[PerWheel, PerWheel]:
     """x and y (m, body frame) of the four contact patches."""
     front, rear = 0.5 * params.front_track, 0.5 * params.rear_track
     ahead, behind = params.front_distance, -params.rear_distance
@@ -21,8 +21,13 @@ def wheel_positions(params: KartParams) -> tuple[Four, Four]:
 
 
 def wheel_velocities(
-    vx: chex.Array, vy: chex.Array, yaw_rate: chex.Array, cosine: Four, sine: Four, params: KartParams
-) -> tuple[Four, Four]:
+    vx: chex.Array,
+    vy: chex.Array,
+    yaw_rate: chex.Array,
+    cosine: PerWheel,
+    sine: PerWheel,
+    params: KartParams,
+) -> tuple[PerWheel, PerWheel]:
     """Velocity (m/s) of each contact patch along and across its wheel.
 
     Args:
@@ -44,7 +49,13 @@ def wheel_velocities(
 
 @stage()
 def accelerations(
-    vx: chex.Array, vy: chex.Array, along: Four, across: Four, cosine: Four, sine: Four, params: KartParams
+    vx: chex.Array,
+    vy: chex.Array,
+    along: PerWheel,
+    across: PerWheel,
+    cosine: PerWheel,
+    sine: PerWheel,
+    params: KartParams,
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """Specific force (m/s², body frame) and yaw acceleration (rad/s²).
 
@@ -67,7 +78,8 @@ def accelerations(
 
 
 def rolling_drag(along: chex.Array, load: chex.Array, coefficient: chex.Array) -> chex.Array:
-    """Rolling resistance (N) on one wheel, against its rolling velocity: -c F_z v / sqrt(v² + v_fade²)."""
+    """Rolling resistance (N) on one wheel, against its rolling velocity: -c F_z v / sqrt(v² +
+    v_fade²)."""
     return -coefficient * load * along / jnp.sqrt(along * along + ROLLING_FADE**2)
 
 
@@ -76,8 +88,9 @@ def integrate(
 ) -> KartState:
     """Step of velocity and pose, second order in dt for accelerations that belong to its middle.
 
-    Half the push, the turn of the body frame under the velocity, the other half: the turn is an exact rotation (Cayley
-    form), so it neither makes nor loses energy. The pose moves with the mean velocity at the mean heading.
+    Half the push, the turn of the body frame under the velocity, the other half: the turn is an
+    exact rotation (Cayley form), so it neither makes nor loses energy. The pose moves with the mean
+    velocity at the mean heading.
     """
     yaw_rate = state.yaw_rate + dt * accel_yaw
     half = 0.25 * dt * (state.yaw_rate + yaw_rate)
@@ -86,7 +99,7 @@ def integrate(
     push_x, push_y = 0.5 * dt * accel_x, 0.5 * dt * accel_y
     vx, vy = state.vx + push_x, state.vy + push_y
     vx, vy = c * vx + s * vy + push_x, c * vy - s * vx + push_y
-    cy, sy = geometry.direction(state.yaw + half)
+    cy, sy = cos_sin(state.yaw + half)
     mean_x, mean_y = 0.5 * (state.vx + vx), 0.5 * (state.vy + vy)
     x, y = state.x + dt * (cy * mean_x - sy * mean_y), state.y + dt * (sy * mean_x + cy * mean_y)
     yaw = state.yaw + 2.0 * half

@@ -1,4 +1,5 @@
-"""The numbers of the seven kart classes; plain data, explained with sources in `docs/physics.md`."""
+"""The numbers of the seven kart classes; plain data, explained with sources in
+`docs/physics.md`."""
 
 import itertools
 import math
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 else:
     KartClass = Literal[CLASSES]  # one of them, as a flag or a file names it
 
-# Torque over peak torque against 1/min (reference 1.2): shapes are priors fitted so that power peaks where sources say.
+# Torque over peak torque against 1/min (reference 1.2): shapes are priors fitted so that power
+# peaks where sources say.
 _TAG = (
     (0, 2000, 4000, 6000, 8000, 9000, 10000, 11500, 13000, 14200),
     (0.25, 0.25, 0.45, 0.75, 0.95, 1.0, 0.98, 0.87, 0.66, 0.0),
@@ -38,23 +40,25 @@ _GX = (
 )
 
 KERB_WIDTH = 0.80  # m, of every kerb; the view draws them as wide
-STEERING_RATIO = 1.3  # steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it
+STEERING_RATIO = (
+    1.3  # steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it
+)
 MAX_STEER = 0.43  # rad, mean road-wheel angle at full lock
 
 _COMMON: dict[str, Any] = {
     "wheelbase": 1.045,
-    "front_share": 0.43,
-    "cog_height": 0.22,
+    "front_weight_fraction": 0.43,
+    "cg_height": 0.22,
     "front_track": 1.10,
     "rear_track": 1.17,
-    "nose": 0.45,
-    "tail": 0.30,
+    "front_overhang": 0.45,
+    "rear_overhang": 0.30,
     "front_width": 1.00,
     "rear_width": 1.38,
-    "frame_stiffness": 230.0 * 180.0 / math.pi,
-    "front_roll_share": 0.30,
+    "torsional_stiffness": 230.0 * 180.0 / math.pi,
+    "front_roll_fraction": 0.30,
     "caster": math.radians(15.0),
-    "kingpin": math.radians(11.0),
+    "kingpin_inclination": math.radians(11.0),
     "scrub_radius": 0.12,
     "max_steer": MAX_STEER,
     "ackermann_2": 0.354,
@@ -71,9 +75,9 @@ _COMMON: dict[str, Any] = {
     "clutch_slip": 5.0,
     "shift_up": 1e6,
     "shift_down": -1e6,
-    "shift_cut": 0.06,
+    "shift_duration": 0.06,
     "front_brake": 0.0,
-    "brake_slip": 0.5,
+    "brake_fade_spin": 0.5,
     "drag_area": 0.50,
     "air_density": 1.18,
     "gravity": 9.81,
@@ -104,13 +108,14 @@ def _tyre(friction: float, front: bool, stiffness: float = 1.0) -> dict[str, flo
         "stiffness_y": (18.0 if front else 24.0) * stiffness,
         "friction_ratio": 0.85,
         "shape": 2.1,
-        "slide": 0.84,
+        "sliding_ratio": 0.84,
         "vertical_stiffness": 90_000.0,
     }
 
 
 def _engine(curve: tuple, power: float, efficiency: float = 0.92) -> dict[str, Any]:
-    """Torque table scaled to a peak power (W) at the axle, after `efficiency`; the curve is linear between knots."""
+    """Torque table scaled to a peak power (W) at the axle, after `efficiency`; the curve is linear
+    between knots."""
     speeds, shape = curve
     peak = 0.0
     knots = list(zip(speeds, shape, strict=True))
@@ -142,7 +147,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.3,
         "clutch_start": 1800.0,
         "clutch_full": 2800.0,
-        "gears": 1.0,
+        "gear_count": 1.0,
         "gear_ratio": (3.1,) * 6,
         "rear_brake": 205.0,
     },
@@ -154,7 +159,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "front_track": 1.00,
         "rear_track": 1.06,
         "rear_width": 1.25,
-        "cog_height": 0.21,
+        "cg_height": 0.21,
         "drag_area": 0.42,
         "front_tyre": _tyre(1.69, True, 0.9),
         "rear_tyre": _tyre(1.94, False, 0.9),
@@ -162,7 +167,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.05,
         "clutch_start": 4000.0,
         "clutch_full": 9000.0,
-        "gears": 1.0,
+        "gear_count": 1.0,
         "gear_ratio": (5.8,) * 6,
         "rear_brake": 135.0,
     },
@@ -176,7 +181,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.05,
         "clutch_start": 4000.0,
         "clutch_full": 9000.0,
-        "gears": 1.0,
+        "gear_count": 1.0,
         "gear_ratio": (79.0 / 13.0,) * 6,
         "rear_brake": 195.0,
     },
@@ -190,7 +195,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.05,
         "clutch_start": 4000.0,
         "clutch_full": 9000.0,
-        "gears": 1.0,
+        "gear_count": 1.0,
         "gear_ratio": (78.0 / 13.0,) * 6,
         "rear_brake": 220.0,
     },
@@ -204,7 +209,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.0,
         "clutch_start": -1e6,
         "clutch_full": -1e5,
-        "gears": 1.0,
+        "gear_count": 1.0,
         "gear_ratio": (5.7,) * 6,
         "rear_brake": 215.0,
     },
@@ -218,7 +223,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.0,
         "clutch_start": -1e6,
         "clutch_full": -1e5,
-        "gears": 1.0,
+        "gear_count": 1.0,
         "gear_ratio": (6.0,) * 6,
         "rear_brake": 230.0,
     },
@@ -232,7 +237,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "idle_gain": 0.05,
         "clutch_start": 7000.0,
         "clutch_full": 9500.0,
-        "gears": 6.0,
+        "gear_count": 6.0,
         "gear_ratio": (13.8, 11.0, 8.9, 7.3, 6.0, 5.0),
         "shift_up": 13_600.0,
         "shift_down": 9_600.0,

@@ -1,20 +1,23 @@
-"""Contact of the bodywork with barriers: impulses with restitution and friction, plus a push out of the barrier."""
+"""Contact of the bodywork with barriers: impulses with restitution and friction, plus a push out of
+the barrier."""
 
 import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from kart_jax import geometry
-from kart_jax.bounds import at_most, within
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState, Walls
-from kart_jax.stage import stage
+from kart_jax.xla.bounds import at_most, within
+from kart_jax.xla.sines import cos_sin
+from kart_jax.xla.stage import stage
 
 Motion = tuple[chex.Array, chex.Array, chex.Array]  # vx, vy (m/s, body frame), yaw rate (rad/s)
 
 POINTS = 4  # corners of the bodywork: front-left, front-right, rear-left, rear-right
-SOFT_SPEED = 0.5  # m/s, below which restitution fades, so that a kart comes to rest against a barrier
+SOFT_SPEED = (
+    0.5  # m/s, below which restitution fades, so that a kart comes to rest against a barrier
+)
 MOST_PUSH = 0.25  # m per step and point, so that a corrupt distance cannot throw the kart away
 
 
@@ -25,14 +28,16 @@ def open_field(dtype: jnp.dtype | type = float) -> Walls:
 
 def body_points(params: KartParams) -> chex.Array:
     """(P, 2) m, contact points of the bodywork in the body frame."""
-    front, rear = params.front_distance + params.nose, -params.rear_distance - params.tail
+    front, rear = (
+        params.front_distance + params.front_overhang,
+        -params.rear_distance - params.rear_overhang,
+    )
     wide, narrow = 0.5 * params.rear_width, 0.5 * params.front_width
     corners = (front, narrow), (front, -narrow), (rear, wide), (rear, -wide)
     return jnp.stack([jnp.stack(corner) for corner in corners])
 
 
-@struct.dataclass
-class Line:
+class Line(struct.PyTreeNode):
     """A line through a contact point, in the body frame, along which an impulse acts."""
 
     dx: chex.Array  # (...) unit vector
@@ -57,20 +62,31 @@ def _apply(motion: Motion, impulse: chex.Array, line: Line, params: KartParams) 
     """Velocities after an impulse (N s) along the line."""
     vx, vy, rate = motion
     push = impulse * (1.0 / params.mass)
-    return vx + push * line.dx, vy + push * line.dy, rate + impulse * (1.0 / params.yaw_inertia) * line.arm
+    return (
+        vx + push * line.dx,
+        vy + push * line.dy,
+        rate + impulse * (1.0 / params.yaw_inertia) * line.arm,
+    )
 
 
 @stage("point")
 def _bounce(
-    motion: Motion, normals: Line, tangents: Line, distance: chex.Array, params: KartParams, point: int
+    motion: Motion,
+    normals: Line,
+    tangents: Line,
+    distance: chex.Array,
+    params: KartParams,
+    point: int,
 ) -> Motion:
     """Velocities after contact at the point of that number.
 
-    Along the normal j = -(1 + e') v_n m_n for v_n < 0, e' = e v_n² / (v_n² + v_soft²), then across it |j_t| <= mu j,
-    never reversing v_t.
-    Each is an impulse along one line with e <= 1, so neither can add energy.
+    Along the normal j = -(1 + e') v_n m_n for v_n < 0, e' = e v_n² / (v_n² + v_soft²), then across
+    it |j_t| <= mu j, never reversing v_t. Each is an impulse along one line with e <= 1, so neither
+    can add energy.
     """
-    normal, tangent = (jax.tree.map(lambda field: field[point], lines) for lines in (normals, tangents))
+    normal, tangent = (
+        jax.tree.map(lambda field: field[point], lines) for lines in (normals, tangents)
+    )
     closing = at_most(_speed(motion, normal), 0.0)
     restitution = params.restitution * closing * closing / (closing * closing + SOFT_SPEED**2)
     push = jnp.where(distance[point] < 0.0, -(1.0 + restitution) * closing * normal.mass, 0.0)
@@ -82,12 +98,13 @@ def _bounce(
 
 
 def resolve(state: KartState, walls: Walls, params: KartParams) -> KartState:
-    """The kart after contact: velocities by impulses, point after point, and the pose pushed half-way out.
+    """The kart after contact: velocities by impulses, point after point, and the pose pushed
+    half-way out.
 
-    A point is in contact when its distance is negative; a point deep inside is handled like one that just
-    touched, so a fast kart is caught however far it got in one step.
+    A point is in contact when its distance is negative; a point deep inside is handled like one
+    that just touched, so a fast kart is caught however far it got in one step.
     """
-    c, s = geometry.direction(state.yaw)
+    c, s = cos_sin(state.yaw)
     points, wx, wy = body_points(params), walls.normal[:, 0], walls.normal[:, 1]
     nx, ny = c * wx + s * wy, c * wy - s * wx
     normals = _line(points[:, 0], points[:, 1], nx, ny, params)

@@ -1,6 +1,8 @@
-"""Every number of a kart and its driver's limbs: a traced pytree, so each may be randomised or differentiated.
+"""Every number of a kart and its driver's limbs: a traced pytree, so each may be randomised or
+differentiated.
 
-Sources and marks of the class values are in `docs/physics.md`; the values themselves in `classes.py`.
+Sources and marks of the class values are in `docs/physics.md`; the values themselves in
+`classes.py`.
 """
 
 from typing import Any
@@ -16,43 +18,45 @@ from kart_jax.physics import classes
 CLASSES = classes.CLASSES
 
 
-@struct.dataclass
-class TyreParams:
+class TyreParams(struct.PyTreeNode):
     """One axle's tyres: a similarity curve over combined slip (see `tyre.py`)."""
 
     radius: chex.Array  # () m, loaded rolling radius
     friction: chex.Array  # () peak friction coefficient at `reference_load` on dry asphalt
     reference_load: chex.Array  # () N
-    load_sensitivity: chex.Array  # () relative loss of friction per relative gain of load, at the reference load
+    load_sensitivity: (
+        chex.Array
+    )  # () relative loss of friction per relative gain of load, at the reference load
     stiffness_x: chex.Array  # () slip stiffness per load, 1 / slip ratio
     stiffness_y: chex.Array  # () cornering stiffness per load, 1 / rad
     friction_ratio: chex.Array  # () peak friction along the wheel over peak friction across it
     shape: chex.Array  # () initial slope over peak secant of the curve, > 2 for a concave rise
-    slide: chex.Array  # () friction in full sliding over peak friction, 0..1
+    sliding_ratio: chex.Array  # () friction in full sliding over peak friction, 0..1
     vertical_stiffness: chex.Array  # () N/m
 
 
-@struct.dataclass
-class KartParams:
+class KartParams(struct.PyTreeNode):
     """One kart with its driver."""
 
     # Mass and geometry
     mass: chex.Array  # () kg, kart and driver
     yaw_inertia: chex.Array  # () kg m²
     wheelbase: chex.Array  # () m
-    front_share: chex.Array  # () 0..1, share of the weight on the front axle at rest
-    cog_height: chex.Array  # () m
+    front_weight_fraction: chex.Array  # () 0..1, share of the weight on the front axle at rest
+    cg_height: chex.Array  # () m
     front_track: chex.Array  # () m, between the middles of the contact patches
     rear_track: chex.Array  # () m
-    nose: chex.Array  # () m, front axle to the front of the bodywork
-    tail: chex.Array  # () m, rear axle to the rear bumper
+    front_overhang: chex.Array  # () m, front axle to the front of the bodywork
+    rear_overhang: chex.Array  # () m, rear axle to the rear bumper
     front_width: chex.Array  # () m, bodywork at the nose
     rear_width: chex.Array  # () m, bodywork at the rear wheels
     # Frame and steering geometry
-    frame_stiffness: chex.Array  # () N m/rad, torsion of the frame between the axles
-    front_roll_share: chex.Array  # () 0..1, share of the body's roll moment that enters the frame's front half
+    torsional_stiffness: chex.Array  # () N m/rad, torsion of the frame between the axles
+    front_roll_fraction: (
+        chex.Array
+    )  # () 0..1, share of the body's roll moment that enters the frame's front half
     caster: chex.Array  # () rad
-    kingpin: chex.Array  # () rad, kingpin inclination
+    kingpin_inclination: chex.Array  # () rad, kingpin inclination
     scrub_radius: chex.Array  # () m, kingpin axis to the middle of the front contact patch
     max_steer: chex.Array  # () rad, mean road-wheel angle at full lock
     ackermann_2: chex.Array  # () 1/rad, split of the wheel angles, second-order term
@@ -63,7 +67,9 @@ class KartParams:
     rear_tyre: TyreParams
     relaxation_length: chex.Array  # () m
     slip_speed: chex.Array  # () m/s, regularises slip at standstill
-    settle_rate: chex.Array  # () 1/s, tyre force response at standstill, where rolling distance gives none
+    settle_rate: (
+        chex.Array
+    )  # () 1/s, tyre force response at standstill, where rolling distance gives none
     load_lag: chex.Array  # () s, time constant of the load transfer
     # Spin inertias
     axle_inertia: chex.Array  # () kg m², rear axle with wheels, disc and sprocket
@@ -81,14 +87,16 @@ class KartParams:
     clutch_torque: chex.Array  # () N m, capacity at the crankshaft
     clutch_slip: chex.Array  # () rad/s, slip at which the clutch reaches half its capacity or more
     gear_ratio: chex.Array  # (6,) crankshaft over axle; unused gears repeat the last
-    gears: chex.Array  # () number of gears in use
+    gear_count: chex.Array  # () number of gears in use
     shift_up: chex.Array  # () 1/min
     shift_down: chex.Array  # () 1/min
-    shift_cut: chex.Array  # () s without drive while shifting
+    shift_duration: chex.Array  # () s without drive while shifting
     # Brakes, at full pedal
     front_brake: chex.Array  # () N m, each front wheel; 0 = rear-only
     rear_brake: chex.Array  # () N m, on the axle
-    brake_slip: chex.Array  # () rad/s, spin below which the brake torque fades smoothly through zero
+    brake_fade_spin: (
+        chex.Array
+    )  # () rad/s, spin below which the brake torque fades smoothly through zero
     # Air and ground
     drag_area: chex.Array  # () m², drag coefficient times frontal area
     air_density: chex.Array  # () kg/m³
@@ -111,21 +119,27 @@ class KartParams:
 
     @property
     def front_distance(self) -> chex.Array:
-        """() m, centre of gravity to front axle: (1 - front_share) L."""
-        return (1.0 - self.front_share) * self.wheelbase
+        """() m, centre of gravity to front axle: (1 - front_weight_fraction) L."""
+        return (1.0 - self.front_weight_fraction) * self.wheelbase
 
     @property
     def rear_distance(self) -> chex.Array:
-        """() m, centre of gravity to rear axle: front_share L."""
-        return self.front_share * self.wheelbase
+        """() m, centre of gravity to rear axle: front_weight_fraction L."""
+        return self.front_weight_fraction * self.wheelbase
 
 
 def preset(name: str) -> KartParams:
     """Parameters of a class; raises InputError for an unknown name."""
     if name not in CLASSES:
-        raise InputError(f"kart: class is {name!r}; allowed are {', '.join(CLASSES)}; choose one of them")
+        raise InputError(
+            f"kart: class is {name!r}; allowed are {', '.join(CLASSES)}; choose one of them"
+        )
     values: dict[str, Any] = jax.tree.map(
-        lambda value: jnp.asarray(value, dtype=float), classes.numbers(name), is_leaf=lambda v: isinstance(v, tuple)
+        lambda value: jnp.asarray(value, dtype=float),
+        classes.numbers(name),
+        is_leaf=lambda v: isinstance(v, tuple),
     )
-    tyres: dict[str, Any] = {axle: TyreParams(**values.pop(axle)) for axle in ("front_tyre", "rear_tyre")}
+    tyres: dict[str, Any] = {
+        axle: TyreParams(**values.pop(axle)) for axle in ("front_tyre", "rear_tyre")
+    }
     return KartParams(**values, **tyres)

@@ -9,24 +9,31 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
 
 
-def rolling(params: KartParams, x: chex.Numeric, y: chex.Numeric, yaw: chex.Numeric, speed: chex.Numeric) -> KartState:
-    """A kart rolling straight ahead at `speed` m/s: wheels without slip, the gear and engine speed that fit."""
-    x, y, yaw, speed = jnp.broadcast_arrays(*(jnp.asarray(v, dtype=float) for v in (x, y, yaw, speed)))
+def rolling(
+    params: KartParams, x: chex.Numeric, y: chex.Numeric, yaw: chex.Numeric, speed: chex.Numeric
+) -> KartState:
+    """A kart rolling straight ahead at `speed` m/s: wheels without slip, the gear and engine speed
+    that fit."""
+    x, y, yaw, speed = jnp.broadcast_arrays(
+        *(jnp.asarray(v, dtype=float) for v in (x, y, yaw, speed))
+    )
     zero = jnp.zeros_like(speed)
     axle = speed / params.rear_tyre.radius
     gear = jnp.zeros(speed.shape, dtype=jnp.int32)
     # The highest gear that keeps the engine clear of the down-shift speed.
     for i in range(1, params.gear_ratio.shape[-1]):
-        fits = (axle * params.gear_ratio[i] * RPM > 1.05 * params.shift_down) & (i < params.gears)
+        fits = (axle * params.gear_ratio[i] * RPM > 1.05 * params.shift_down) & (
+            i < params.gear_count
+        )
         gear = jnp.where(fits, i, gear)
     engine = jnp.maximum(axle * gear_ratio(gear, params), params.idle_speed / RPM)
     front = speed / params.front_tyre.radius
     return KartState(
         x=x, y=y, yaw=yaw, vx=speed, vy=zero, yaw_rate=zero,
-        axle_speed=axle, front_speed=jnp.stack([front, front]), tyre_force=jnp.zeros((4, 2), dtype=speed.dtype),
-        accel_x=zero, accel_y=zero, load_x=zero, load_y=zero,
+        axle_spin=axle, front_wheel_spin=jnp.stack([front, front]), tyre_force=jnp.zeros((4, 2), dtype=speed.dtype),
+        accel_x=zero, accel_y=zero, load_transfer_accel_x=zero, load_transfer_accel_y=zero,
         steer=zero, throttle=zero, brake=zero,
-        engine_speed=engine, gear=gear, shift_time=zero,
+        engine_speed=engine, gear=gear, shift_time_left=zero,
     )  # fmt: skip
 
 

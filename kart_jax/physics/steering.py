@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import Controls, KartState
+from kart_jax.xla.sines import cos_sin_small
 
 
 def follow(value: chex.Array, target: chex.Array, lag: chex.Array, dt: float) -> chex.Array:
@@ -15,12 +16,15 @@ def follow(value: chex.Array, target: chex.Array, lag: chex.Array, dt: float) ->
 def move(
     state: KartState, controls: Controls, params: KartParams, dt: float
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Steering angle (rad), throttle and brake (0..1) after one step of the limbs' lag and the steering-rate limit."""
+    """Steering angle (rad), throttle and brake (0..1) after one step of the limbs' lag and the
+    steering-rate limit."""
     wanted = jnp.clip(controls.steering, -1.0, 1.0) * params.max_steer
     change = follow(state.steer, wanted, params.steer_lag, dt) - state.steer
     most = params.steer_rate * dt
     steer = state.steer + jnp.clip(change, -most, most)
-    throttle = follow(state.throttle, jnp.clip(controls.throttle, 0.0, 1.0), params.throttle_lag, dt)
+    throttle = follow(
+        state.throttle, jnp.clip(controls.throttle, 0.0, 1.0), params.throttle_lag, dt
+    )
     brake = follow(state.brake, jnp.clip(controls.brake, 0.0, 1.0), params.brake_lag, dt)
     return steer, throttle, brake
 
@@ -28,28 +32,19 @@ def move(
 def wheel_angles(steer: chex.Array, params: KartParams) -> tuple[chex.Array, chex.Array]:
     """Left and right road-wheel angles (rad) from their mean: delta ± (p2 delta² + p6 delta⁶).
 
-    The inside wheel takes more lock than pure Ackermann asks. Fitted to the measured linkage of the ETH gokart,
-    delta = 0.939 s ± 0.303 s² - 0.624 s³ over |s| <= 0.6 (s = column), within 0.4°.
+    The inside wheel takes more lock than pure Ackermann asks. Fitted to the measured linkage of the
+    ETH gokart, delta = 0.939 s ± 0.303 s² - 0.624 s³ over |s| <= 0.6 (s = column), within 0.4°.
     """
     square = steer * steer
     split = square * (params.ackermann_2 + params.ackermann_6 * square * square)
     return steer + split, steer - split
 
 
-def direction(angle: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Cosine and sine of a road-wheel angle (rad) by their Taylor series, within 2e-7 up to 1.2 rad.
-
-    A compiler repeats these in every fused loop that needs them, where polynomials cost next to nothing and the
-    library's sine and cosine, one lane at a time, a good part of the step.
-    """
-    u = angle * angle
-    cosine = 1.0 + u * (-1 / 2 + u * (1 / 24 + u * (-1 / 720 + u * (1 / 40320 - u / 3628800))))
-    sine = angle * (1.0 + u * (-1 / 6 + u * (1 / 120 + u * (-1 / 5040 + u / 362880))))
-    return cosine, sine
-
-
-def wheel_directions(left: chex.Array, right: chex.Array) -> tuple[tuple[chex.Array, ...], tuple[chex.Array, ...]]:
-    """Cosines and sines of the four wheels' angles, from those (rad) of the front ones; the rear ones point ahead."""
+def wheel_directions(
+    left: chex.Array, right: chex.Array
+) -> tuple[tuple[chex.Array, ...], tuple[chex.Array, ...]]:
+    """Cosines and sines of the four wheels' angles, from those (rad) of the front ones; the rear
+    ones point ahead."""
     one, zero = jnp.ones_like(left), jnp.zeros_like(left)
-    (cos_left, sin_left), (cos_right, sin_right) = direction(left), direction(right)
+    (cos_left, sin_left), (cos_right, sin_right) = cos_sin_small(left), cos_sin_small(right)
     return (cos_left, cos_right, one, one), (sin_left, sin_right, zero, zero)

@@ -3,9 +3,9 @@
 import chex
 import jax.numpy as jnp
 
-from kart_jax.bounds import within
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import Surface
+from kart_jax.xla.bounds import within
 
 
 def _past(distance: chex.Array, width: chex.Array) -> chex.Array:
@@ -31,5 +31,9 @@ def blend(params: KartParams, edge_distance: chex.Array, kerb: chex.Array) -> Su
     on_kerb = kerb * off * (1.0 - _past(edge_distance - params.kerb_width, params.surface_blend))
     on_grass = off - on_kerb
     grip = 1.0 + (params.grip_kerb - 1.0) * on_kerb + (params.grip_grass - 1.0) * on_grass
-    rolling = params.rolling_asphalt * (1.0 - off) + params.rolling_kerb * on_kerb + params.rolling_grass * on_grass
+    rolling = (
+        params.rolling_asphalt * (1.0 - off)
+        + params.rolling_kerb * on_kerb
+        + params.rolling_grass * on_grass
+    )
     return Surface(grip=grip, rolling=rolling)

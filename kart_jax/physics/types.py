@@ -8,8 +8,7 @@ import chex
 from flax import struct
 
 
-@struct.dataclass
-class KartState:
+class KartState(struct.PyTreeNode):
     """Everything the next physics step needs to know of a kart."""
 
     x: chex.Array  # () m, world
@@ -18,23 +17,24 @@ class KartState:
     vx: chex.Array  # () m/s, body frame, forward
     vy: chex.Array  # () m/s, body frame, left
     yaw_rate: chex.Array  # () rad/s
-    axle_speed: chex.Array  # () rad/s, spin of the rigid rear axle
-    front_speed: chex.Array  # (2,) rad/s, spin of the front wheels, left and right
-    tyre_force: chex.Array  # (4, 2) N, relaxed tyre forces in each wheel's own frame (longitudinal, lateral)
+    axle_spin: chex.Array  # () rad/s, spin of the rigid rear axle
+    front_wheel_spin: chex.Array  # (2,) rad/s, spin of the front wheels, left and right
+    tyre_force: (
+        chex.Array
+    )  # (4, 2) N, relaxed tyre forces in each wheel's own frame (longitudinal, lateral)
     accel_x: chex.Array  # () m/s², specific force of the last substep, body frame
     accel_y: chex.Array  # () m/s²
-    load_x: chex.Array  # () m/s², low-passed accel_x that drives the load transfer
-    load_y: chex.Array  # () m/s²
+    load_transfer_accel_x: chex.Array  # () m/s², low-passed accel_x that drives the load transfer
+    load_transfer_accel_y: chex.Array  # () m/s²
     steer: chex.Array  # () rad, mean road-wheel angle, positive = left
     throttle: chex.Array  # () 0..1, after the pedal's lag
     brake: chex.Array  # () 0..1, after the pedal's lag
     engine_speed: chex.Array  # () rad/s, crankshaft
     gear: chex.Array  # () int32, 0 = first
-    shift_time: chex.Array  # () s, left of the current shift cut
+    shift_time_left: chex.Array  # () s, left of the current shift cut
 
 
-@struct.dataclass
-class Controls:
+class Controls(struct.PyTreeNode):
     """What the driver's hands and feet ask for."""
 
     steering: chex.Array  # () -1..1, positive = left; 1 is full lock
@@ -42,24 +42,21 @@ class Controls:
     brake: chex.Array  # () 0..1
 
 
-@struct.dataclass
-class Surface:
+class Surface(struct.PyTreeNode):
     """The ground under each wheel."""
 
     grip: chex.Array  # (4,) factor on the tyre's friction; 1 = dry asphalt
     rolling: chex.Array  # (4,) rolling-resistance coefficient of the ground
 
 
-@struct.dataclass
-class Walls:
+class Walls(struct.PyTreeNode):
     """Barriers near each contact point of the bodywork (see `contact.body_points`)."""
 
     distance: chex.Array  # (P,) m, from the point to the barrier; negative = inside it
     normal: chex.Array  # (P, 2) unit vector in world axes, from the barrier towards the track
 
 
-@struct.dataclass
-class Signals:
+class Signals(struct.PyTreeNode):
     """What sensors on the kart would show; derived from the state, stored nowhere."""
 
     speed: chex.Array  # () m/s, length of the velocity

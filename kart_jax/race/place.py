@@ -51,6 +51,7 @@ def place(
 
 @partial(jax.jit, static_argnames="karts")
 def place_on_grid(tracks: Tracks, track: chex.Array, karts: int, params: KartParams) -> RaceState:
-    """Start a race with the first `karts` slots of the start grid, standing still just before the line."""
+    """Start a race with the first `karts` slots of the start grid, standing still just before the
+    line."""
     s, n = tracks.grid_s[track, :karts], tracks.grid_n[track, :karts]
     return place(tracks, track, s, n, jnp.zeros_like(s), jnp.zeros_like(s), params)

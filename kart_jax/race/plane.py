@@ -1,4 +1,5 @@
-"""One kart on an endless plane of dry asphalt: no circuit, no barriers. For tests of the kart itself."""
+"""One kart on an endless plane of dry asphalt: no circuit, no barriers. For tests of the kart
+itself."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +32,8 @@ def drive_plane(
 
     Args:
         start: the kart before the first step, fields ().
-        plan: a pytree whose leaves have a leading axis (T,): `Controls`, or what else the law reads.
+        plan: a pytree whose leaves have a leading axis (T,): `Controls`, or what else the law
+            reads.
         params: the kart.
         law: state and one row of the plan -> controls, which are held for a control step.
         dt: s, a control step.

@@ -1,7 +1,9 @@
-"""One control step of a race: K karts through several physics steps, with surface, barriers and timing.
+"""One control step of a race: K karts through several physics steps, with surface, barriers and
+timing.
 
-The kart is two metres long and its circuit is known at its reference point, so its wheels and bodywork are
-projected onto the local circle of that point's sample: one row is read per kart and physics step.
+The kart is two metres long and its circuit is known at its reference point, so its wheels and
+bodywork are projected onto the local circle of that point's sample: one row is read per kart and
+physics step.
 """
 
 from dataclasses import replace
@@ -41,7 +43,8 @@ def step(
         params: shared by the K karts, or every leaf with a leading axis (K,).
         dt: s, length of a physics step.
         substeps: physics steps.
-        track_limit: m, how far past the asphalt edge the innermost wheel may be and the kart still is on the track.
+        track_limit: m, how far past the asphalt edge the innermost wheel may be and the kart still
+            is on the track.
     """
     own = 0 if jnp.ndim(params.mass) else None
     advance = jax.vmap(_advance_kart, in_axes=(0, 0, 0, 0, None, None, own, None, None, None))
@@ -69,7 +72,9 @@ def step(
     )
 
 
-def _advance_kart(kart: KartState, clock, before, controls, tracks, track, params, tick, dt, track_limit):
+def _advance_kart(
+    kart: KartState, clock, before, controls, tracks, track, params, tick, dt, track_limit
+):
     """One physics step of one kart at arc length `before`.
 
     Returns:
@@ -90,23 +95,35 @@ def _advance_kart(kart: KartState, clock, before, controls, tracks, track, param
 
 
 def wheel_points(params: KartParams) -> chex.Array:
-    """Contact patches (4, 2) m in the body frame: front-left, front-right, rear-left, rear-right."""
+    """Contact patches (4, 2) m in the body frame: front-left, front-right, rear-left,
+    rear-right."""
     xs, ys = chassis.wheel_positions(params)
     return jnp.stack([jnp.stack(xs), jnp.stack(ys)], axis=-1)
 
 
-def past_edge(kart: KartState, params: KartParams, tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
-    """How far () m the outermost contact patch of a kart at arc length `s` () m is past the edge; negative inside."""
-    return jnp.max(_project_body(wheel_points(params), kart, tracks, track, query.sample_at(tracks, track, s)).edge)
+def past_edge(
+    kart: KartState, params: KartParams, tracks: Tracks, track: chex.Array, s: chex.Array
+) -> chex.Array:
+    """How far () m the outermost contact patch of a kart at arc length `s` () m is past the edge;
+    negative inside."""
+    return jnp.max(
+        _project_body(
+            wheel_points(params), kart, tracks, track, query.sample_at(tracks, track, s)
+        ).edge
+    )
 
 
 def _project_body(points: chex.Array, kart: KartState, tracks: Tracks, track, index) -> TrackPoint:
-    """Where points (P, 2) of the body frame lie on the circuit, by the circle of sample `index`; fields (P,)."""
+    """Where points (P, 2) of the body frame lie on the circuit, by the circle of sample `index`;
+    fields (P,)."""
     dx, dy = geometry.rotate(points[:, 0], points[:, 1], kart.yaw)
     return query.project(tracks, track, index, kart.x + dx, kart.y + dy)
 
 
 def _walls(point: TrackPoint) -> Walls:
-    """Distance to the nearer barrier and the normal from it to the track; the barrier runs along the centre line."""
+    """Distance to the nearer barrier and the normal from it to the track; the barrier runs along
+    the centre line."""
     side = jnp.where(point.n > 0, 1.0, -1.0)
-    return Walls(distance=point.barrier, normal=jnp.stack([side * point.ty, -side * point.tx], axis=-1))
+    return Walls(
+        distance=point.barrier, normal=jnp.stack([side * point.ty, -side * point.tx], axis=-1)
+    )

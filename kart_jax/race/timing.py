@@ -1,19 +1,21 @@
 """Lap and sector timing of ONE kart from its arc length; the race vmaps it over its karts.
 
-The kart's reference point is its centre of gravity: the line is crossed when that point crosses it. Within one
-physics step the point moves by a fraction of a metre, so the time of a crossing is the linear interpolation
+The kart's reference point is its centre of gravity: the line is crossed when that point crosses it.
+Within one physics step the point moves by a fraction of a metre, so the time of a crossing is the
+linear interpolation
 
     t = (tick + f) dt,    f = -a / (b - a)
 
-with a < 0 <= b the signed distances to the line before and after the step. Step and part f are kept apart and a time
-is the difference of the whole steps plus that of the parts, so float32 is as exact after a day as in the first lap,
-where (tick + f) dt would be 1 ms coarse after two hours. What scores, and what does not:
+with a < 0 <= b the signed distances to the line before and after the step. Step and part f are kept
+apart and a time is the difference of the whole steps plus that of the parts, so float32 is as exact
+after a day as in the first lap, where (tick + f) dt would be 1 ms coarse after two hours. What
+scores, and what does not:
 
 * A lap begins with a forward crossing of the line; before the first one (out-lap) nothing is timed.
-* A lap counts when every gate was crossed forward and in order, the kart kept to the track in every step (`on_track`)
-  and its position never jumped (a short cut to another stretch, a teleport).
-* Crossing the line backward voids the lap under way: the next forward crossing begins a new one and ends none,
-  so rocking over the line or spinning on it scores nothing.
+* A lap counts when every gate was crossed forward and in order, the kart kept to the track in every
+    step (`on_track`) and its position never jumped (a short cut to another stretch, a teleport).
+* Crossing the line backward voids the lap under way: the next forward crossing begins a new one and
+    ends none, so rocking over the line or spinning on it scores nothing.
 """
 
 from dataclasses import replace
@@ -29,9 +31,11 @@ JUMP_DISTANCE = 0.5  # m, allowance for the seam between neighbouring samples
 
 
 def ahead(s: chex.Array, mark: chex.Array, length: chex.Array) -> chex.Array:
-    """Signed way from `mark` to `s`, both in [0, length), the short way round: [-length/2, length/2) m.
+    """Signed way from `mark` to `s`, both in [0, length), the short way round: [-length/2,
+    length/2) m.
 
-    Two comparisons instead of a modulo, which on a CPU is a library call for every kart and physics step.
+    Two comparisons instead of a modulo, which on a CPU is a library call for every kart and physics
+    step.
     """
     way = s - mark
     way = jnp.where(way >= 0.5 * length, way - length, way)
@@ -49,7 +53,8 @@ def crossing(
         reach: () m, longest way that still is driving and not a jump.
 
     Returns:
-        forward () bool, backward () bool, and the fraction () 0..1 of the step at which the line was crossed.
+        forward () bool, backward () bool, and the fraction () 0..1 of the step at which the line
+        was crossed.
     """
     a, b = ahead(before, mark, length), ahead(after, mark, length)
     driven = jnp.abs(b - a) <= reach
@@ -57,19 +62,26 @@ def crossing(
     return forward, backward, jnp.clip(-a / jnp.where(b == a, 1.0, b - a), 0.0, 1.0)
 
 
-def since(first_tick: chex.Array, first_part: chex.Array, tick: chex.Array, part: chex.Array, dt: float) -> chex.Array:
-    """Time () s from one place in the sequence of steps (tick () int32, part () 0..1 of the step) to another."""
+def since(
+    first_tick: chex.Array, first_part: chex.Array, tick: chex.Array, part: chex.Array, dt: float
+) -> chex.Array:
+    """Time () s from one place in the sequence of steps (tick () int32, part () 0..1 of the step)
+    to another."""
     return ((tick - first_tick).astype(first_part.dtype) + (part - first_part)) * dt
 
 
-def next_gate(tracks: Tracks, track: chex.Array, s: chex.Array, clearance: float = 0.0) -> chex.Array:
-    """Index () int32 of the first gate more than `clearance` m ahead of arc length `s`; 0 is the start line."""
+def next_gate(
+    tracks: Tracks, track: chex.Array, s: chex.Array, clearance: float = 0.0
+) -> chex.Array:
+    """Index () int32 of the first gate more than `clearance` m ahead of arc length `s`; 0 is the
+    start line."""
     passed = jnp.sum(tracks.gates[track] <= s + clearance)
     return jnp.where(passed >= tracks.gate_count[track], 0, passed).astype(jnp.int32)
 
 
 def start(tracks: Tracks, track: chex.Array, s: chex.Array) -> Timing:
-    """Timing of one kart that stands or rolls at arc length `s`, () m, before its first crossing of the line."""
+    """Timing of one kart that stands or rolls at arc length `s`, () m, before its first crossing of
+    the line."""
     none = jnp.full((), jnp.nan, s.dtype)
     return Timing(
         progress=s - tracks.length[track],
@@ -118,7 +130,9 @@ def update(
     timing = _pass_gate(timing, tracks, track, before, after, reach)
     timing = _pass_sector(timing, tracks, track, before, after, reach, tick, dt)
     timing = _pass_line(timing, tracks, track, before, after, reach, clean, tick, dt)
-    return replace(timing, lap_time=since(timing.line_tick, timing.line_part, tick, jnp.ones_like(after), dt))
+    return replace(
+        timing, lap_time=since(timing.line_tick, timing.line_part, tick, jnp.ones_like(after), dt)
+    )
 
 
 def _pass_gate(timing, tracks, track, before, after, reach) -> Timing:
@@ -127,7 +141,9 @@ def _pass_gate(timing, tracks, track, before, after, reach) -> Timing:
     mark = jnp.take(tracks.gates.reshape(-1), gate, mode="clip")
     forward, _, _ = crossing(before, after, mark, tracks.length[track], reach)
     following = jnp.where(timing.next_gate + 1 >= tracks.gate_count[track], 0, timing.next_gate + 1)
-    return replace(timing, next_gate=jnp.where(forward & (timing.next_gate > 0), following, timing.next_gate))
+    return replace(
+        timing, next_gate=jnp.where(forward & (timing.next_gate > 0), following, timing.next_gate)
+    )
 
 
 def _pass_sector(timing, tracks, track, before, after, reach, tick, dt) -> Timing:
@@ -148,8 +164,11 @@ def _pass_sector(timing, tracks, track, before, after, reach, tick, dt) -> Timin
 
 
 def _pass_line(timing, tracks, track, before, after, reach, clean, tick, dt) -> Timing:
-    """End the lap and begin the next at a forward crossing of the line; void it at a backward one."""
-    forward, backward, fraction = crossing(before, after, jnp.zeros_like(after), tracks.length[track], reach)
+    """End the lap and begin the next at a forward crossing of the line; void it at a backward
+    one."""
+    forward, backward, fraction = crossing(
+        before, after, jnp.zeros_like(after), tracks.length[track], reach
+    )
     started = jnp.isfinite(timing.line_part)
     valid = forward & started & timing.lap_valid & (timing.next_gate == 0)
     lap_time = since(timing.line_tick, timing.line_part, tick, fraction, dt)
@@ -159,7 +178,9 @@ def _pass_line(timing, tracks, track, before, after, reach, clean, tick, dt) -> 
     begun = jnp.where(forward, fraction, jnp.nan)
     return replace(
         timing,
-        next_gate=jnp.where(forward, 1 % tracks.gate_count[track], jnp.where(backward, 0, timing.next_gate)),
+        next_gate=jnp.where(
+            forward, 1 % tracks.gate_count[track], jnp.where(backward, 0, timing.next_gate)
+        ),
         lap=timing.lap + (forward & started),
         sector=jnp.where(forward, 0, jnp.where(backward, 2, timing.sector)),
         line_tick=jnp.where(either, tick, timing.line_tick),

@@ -1,8 +1,9 @@
 """The driver's eye: rays that are fixed in the chassis, turned with it into the world.
 
-The chassis frame (x forward, y left, z up, origin on the ground under the centre of gravity) is turned by
-R = Rz(yaw) Ry(pitch) Rx(roll); with ISO 8855 axes a positive pitch lowers the nose and a positive roll the right
-side. The eye sits at R (-setback, 0, height). A pixel (row i, column j) looks along
+The chassis frame (x forward, y left, z up, origin on the ground under the centre of gravity) is
+turned by R = Rz(yaw) Ry(pitch) Rx(roll); with ISO 8855 axes a positive pitch lowers the nose and a
+positive roll the right side. The eye sits at R (-setback, 0, height). A pixel (row i, column j)
+looks along
 
     d = R Ry(camera_pitch) (1, -(j + 1/2 - W/2) / f, -(i + 1/2 - H/2) / f),      f = (W / 2) / tan(fov / 2),
 
@@ -18,16 +19,18 @@ from kart_jax.render.types import Appearance, Pose, ViewConfig
 LOWEST_EYE = 0.05  # m
 
 
-@struct.dataclass
-class Camera:
-    """One kart's eye; the ray's component along an axis is `axis[0] + j * axis[1] + i * axis[2]`."""
+class Camera(struct.PyTreeNode):
+    """One kart's eye; the ray's component along an axis is `axis[0] + j * axis[1] + i *
+    axis[2]`."""
 
     x: chex.Array  # () m, world, eye
     y: chex.Array  # () m
     z: chex.Array  # () m above the ground
     cos_yaw: chex.Array  # ()
     sin_yaw: chex.Array  # ()
-    ahead: chex.Array  # (3,) along the heading: ray of the picture's middle, change per column, change per row
+    ahead: (
+        chex.Array
+    )  # (3,) along the heading: ray of the picture's middle, change per column, change per row
     left: chex.Array  # (3,) across the heading
     up: chex.Array  # (3,)
     east: chex.Array  # (3,) along world x
@@ -37,13 +40,17 @@ class Camera:
 def turn_pitch(v: chex.Array, angle: chex.Array) -> chex.Array:
     """Ry(angle) v for vectors (..., 3): positive lowers what is ahead."""
     c, s = jnp.cos(angle), jnp.sin(angle)
-    return jnp.stack([c * v[..., 0] + s * v[..., 2], v[..., 1], c * v[..., 2] - s * v[..., 0]], axis=-1)
+    return jnp.stack(
+        [c * v[..., 0] + s * v[..., 2], v[..., 1], c * v[..., 2] - s * v[..., 0]], axis=-1
+    )
 
 
 def turn_roll(v: chex.Array, angle: chex.Array) -> chex.Array:
     """Rx(angle) v for vectors (..., 3): positive lowers what is on the right."""
     c, s = jnp.cos(angle), jnp.sin(angle)
-    return jnp.stack([v[..., 0], c * v[..., 1] - s * v[..., 2], c * v[..., 2] + s * v[..., 1]], axis=-1)
+    return jnp.stack(
+        [v[..., 0], c * v[..., 1] - s * v[..., 2], c * v[..., 2] + s * v[..., 1]], axis=-1
+    )
 
 
 def chassis_rays(appearance: Appearance, config: ViewConfig) -> chex.Array:
@@ -56,7 +63,13 @@ def chassis_rays(appearance: Appearance, config: ViewConfig) -> chex.Array:
 def place(pose: Pose, appearance: Appearance, config: ViewConfig) -> Camera:
     """The eye of one kart."""
     rays = turn_pitch(turn_roll(chassis_rays(appearance, config), pose.roll), pose.pitch)
-    seat = jnp.stack([-appearance.camera_setback, jnp.zeros_like(appearance.camera_height), appearance.camera_height])
+    seat = jnp.stack(
+        [
+            -appearance.camera_setback,
+            jnp.zeros_like(appearance.camera_height),
+            appearance.camera_height,
+        ]
+    )
     eye = turn_pitch(turn_roll(seat, pose.roll), pose.pitch)
     c, s = jnp.cos(pose.yaw), jnp.sin(pose.yaw)
     return Camera(

@@ -1,8 +1,10 @@
-"""The own kart as its driver sees it: floor, front axle, nose, steering wheel with hands, and front wheels.
+"""The own kart as its driver sees it: floor, front axle, nose, steering wheel with hands, and front
+wheels.
 
-Everything stands in the chassis frame (x forward, y left, z up, m, origin on the ground under the centre of
-gravity), so only the steering wheel and the front wheels move in the picture. What stands still is worked out once
-for all karts that share an `Appearance`; the rest only within the boxes of the picture where it can be.
+Everything stands in the chassis frame (x forward, y left, z up, m, origin on the ground under the
+centre of gravity), so only the steering wheel and the front wheels move in the picture. What stands
+still is worked out once for all karts that share an `Appearance`; the rest only within the boxes of
+the picture where it can be.
 """
 
 import math
@@ -15,13 +17,14 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from kart_jax.bounds import at_least, at_most, within
 from kart_jax.physics.classes import MAX_STEER, STEERING_RATIO
-from kart_jax.render.arithmetic import pack_rgb
 from kart_jax.render.camera import chassis_rays
-from kart_jax.render.scene import Scene, stored
+from kart_jax.render.scene import Scene
 from kart_jax.render.shade import Colour, covered, mix, split
 from kart_jax.render.types import Appearance, ViewConfig
+from kart_jax.xla.arithmetic import pack_rgb
+from kart_jax.xla.bounds import at_least, at_most, within
+from kart_jax.xla.stage import stored
 
 WHEEL_CENTRE = (0.26, 0.0, 0.50)  # m
 WHEEL_TILT = math.radians(52.0)  # of the wheel's plane from the ground
@@ -41,18 +44,21 @@ TYRE_CENTRE = (0.62, 0.56, 0.127)  # m, the left one
 TYRE_RADIUS = 0.127  # m
 TYRE_HALF = 0.062  # m, half width
 RIM_RADIUS = 0.066  # m, of the road wheel
-TYRE_RATIO = 1.0 / STEERING_RATIO  # mean road-wheel angle over steering-wheel angle; both wheels are drawn at the mean
+TYRE_RATIO = (
+    1.0 / STEERING_RATIO
+)  # mean road-wheel angle over steering-wheel angle; both wheels are drawn at the mean
 RUBBER = (30.0, 30.0, 32.0)
 TRAY = (26.0, 26.0, 28.0)
 METAL = (46.0, 46.0, 50.0)
 BRIGHT = (120.0, 122.0, 126.0)
 MARK = (250.0, 214.0, 40.0)
 
-Box = tuple[int, int, int, int]  # top, bottom, left, right: rows from `ViewConfig.cockpit_row`, columns
+Box = tuple[
+    int, int, int, int
+]  # top, bottom, left, right: rows from `ViewConfig.cockpit_row`, columns
 
 
-@struct.dataclass
-class Paint:
+class Paint(struct.PyTreeNode):
     """The kart's colours times the share of each pixel (...) it hides, and that share."""
 
     red: chex.Array
@@ -71,7 +77,8 @@ class Paint:
         return Paint(*channels)
 
     def packed(self) -> chex.Array:
-        """As words: red, green and blue from the lowest byte up, then the share hidden times 255, less 128."""
+        """As words: red, green and blue from the lowest byte up, then the share hidden times 255,
+        less 128."""
         hidden = (self.hidden * 255.0 + 0.5).astype(jnp.uint32) << 24
         return (pack_rgb(self.red, self.green, self.blue) | hidden) ^ jnp.uint32(2**31)
 
@@ -97,24 +104,34 @@ def paint(scene: Scene, wheel: chex.Array, look: Appearance, config: ViewConfig)
     """
     rays = _rays(look, config)
     still, ring = _still(rays, look, config)
-    turned = [jnp.cos(wheel), jnp.sin(wheel), jnp.cos(TYRE_RATIO * wheel), jnp.sin(TYRE_RATIO * wheel)]
+    turned = [
+        jnp.cos(wheel),
+        jnp.sin(wheel),
+        jnp.cos(TYRE_RATIO * wheel),
+        jnp.sin(TYRE_RATIO * wheel),
+    ]
     boxes, drawings = [], []
     for corners, place, part, angle in _moving(turned):
         box = _box(corners, config)
         if box[0] < box[1] and box[2] < box[3]:
-            # What is the same for all karts is kept out of their loop, and the box's rows are laid end to end.
+            # What is the same for all karts is kept out of their loop, and the box's rows are laid
+            # end to end.
             below, hidden, seen = jax.tree.map(partial(_cut, box), (still, ring, rays))
             boxes.append(box)
-            drawings.append(partial(part, below, hidden, place(seen, look, config), angle, look, config))
+            drawings.append(
+                partial(part, below, hidden, place(seen, look, config), angle, look, config)
+            )
 
     def put() -> chex.Array:
         words = still.packed()
         for (top, bottom, left, right), drawn in zip(boxes, drawns, strict=True):
-            words = jax.lax.dynamic_update_slice(words, drawn.reshape(bottom - top, right - left), (top, left))
+            words = jax.lax.dynamic_update_slice(
+                words, drawn.reshape(bottom - top, right - left), (top, left)
+            )
         return words
 
-    drawns = stored(scene, lambda: [draw().packed() for draw in drawings])
-    return stored(scene, put)
+    drawns = stored(scene.first[0], lambda: [draw().packed() for draw in drawings])
+    return stored(scene.first[0], put)
 
 
 def _cut(box: Box, table: chex.Array) -> chex.Array:
@@ -124,19 +141,29 @@ def _cut(box: Box, table: chex.Array) -> chex.Array:
 
 
 def _moving(turned: list) -> list[tuple[np.ndarray, Callable, Callable, tuple]]:
-    """Of each moving part: corners (n, 3) in m around it, where rays meet it, what draws it, cosine and sine of its
-    angle."""
+    """Of each moving part: corners (n, 3) in m around it, where rays meet it, what draws it, cosine
+    and sine of its angle."""
     reach = WHEEL_RADIUS + HAND + 0.003  # a glove lies a little below the spoke
     turns = np.linspace(0.0, 2.0 * math.pi, 48, endpoint=False)
     left, up = reach * np.cos(turns), reach * np.sin(turns)
     wheel = np.column_stack(
-        [WHEEL_CENTRE[0] + math.cos(WHEEL_TILT) * up, left, WHEEL_CENTRE[2] + math.sin(WHEEL_TILT) * up]
+        [
+            WHEEL_CENTRE[0] + math.cos(WHEEL_TILT) * up,
+            left,
+            WHEEL_CENTRE[2] + math.sin(WHEEL_TILT) * up,
+        ]
     )
     x, y, _ = TYRE_CENTRE
-    # On any lock a wheel stays within its half diagonal ahead and behind; aside it reaches furthest on full lock.
+    # On any lock a wheel stays within its half diagonal ahead and behind; aside it reaches furthest
+    # on full lock.
     ahead = math.hypot(TYRE_RADIUS, TYRE_HALF)
     aside = TYRE_RADIUS * math.sin(MAX_STEER) + TYRE_HALF * math.cos(MAX_STEER)
-    tyre = [(x + a, y + b, z) for a in (-ahead, ahead) for b in (-aside, aside) for z in (0.0, 2.0 * TYRE_RADIUS)]
+    tyre = [
+        (x + a, y + b, z)
+        for a in (-ahead, ahead)
+        for b in (-aside, aside)
+        for z in (0.0, 2.0 * TYRE_RADIUS)
+    ]
     mirrored = [(a, -b, z) for a, b, z in tyre]
     wheel_angle, tyre_angle = tuple(turned[:2]), tuple(turned[2:])
     return [
@@ -148,7 +175,8 @@ def _moving(turned: list) -> list[tuple[np.ndarray, Callable, Callable, tuple]]:
 
 
 def _box(corners: np.ndarray, config: ViewConfig) -> Box:
-    """The part of the picture where something within `corners` can be, for eyes near the default one.
+    """The part of the picture where something within `corners` can be, for eyes near the default
+    one.
 
     Heights from 0.77 m to 0.93 m and pitches from 9° to 15° at a setback of 0.3 m.
     """
@@ -161,7 +189,10 @@ def _box(corners: np.ndarray, config: ViewConfig) -> Box:
             seen.append(np.column_stack([-(s * x + c * z) / ahead, -y / ahead]))
     rows, columns = (np.concatenate(seen) * config.focal).T
     height, middle = config.height - config.cockpit_row, config.height // 2 - config.cockpit_row
-    top, bottom = max(math.floor(rows.min()) + middle, 0), min(math.ceil(rows.max()) + middle, height)
+    top, bottom = (
+        max(math.floor(rows.min()) + middle, 0),
+        min(math.ceil(rows.max()) + middle, height),
+    )
     left = max(math.floor(columns.min()) + config.width // 2, 0)
     right = math.ceil(columns.max()) + config.width // 2
     return top, bottom, left, min(right, config.width)
@@ -184,7 +215,8 @@ def _lit(colour: tuple[float, float, float], look: Appearance) -> Colour:
 
 
 def _rounded(x: chex.Array, y: chex.Array, half: tuple[float, float], radius: float) -> chex.Array:
-    """Signed distance (m, negative inside) to a box with half-sides `half` grown and rounded by `radius`."""
+    """Signed distance (m, negative inside) to a box with half-sides `half` grown and rounded by
+    `radius`."""
     dx, dy = jnp.abs(x) - half[0], jnp.abs(y) - half[1]
     px, py = at_least(dx, 0.0), at_least(dy, 0.0)
     return jnp.sqrt(px * px + py * py + 1e-12) + at_most(at_least(dx, dy), 0.0) - radius
@@ -224,11 +256,13 @@ def _rays_alone(rays: tuple, look: Appearance, config: ViewConfig) -> tuple:
 
 
 def _wheel_plane(rays: tuple, look: Appearance, config: ViewConfig) -> tuple:
-    """Where rays meet the plane of the steering wheel: m to the left and up from its middle, and pixels per m."""
+    """Where rays meet the plane of the steering wheel: m to the left and up from its middle, and
+    pixels per m."""
     x, y, z = rays
     s, c = math.sin(WHEEL_TILT), math.cos(WHEEL_TILT)
     ox, oz = WHEEL_CENTRE[0] + look.camera_setback, WHEEL_CENTRE[2] - look.camera_height
-    # The plane's normal (-s, 0, c) points to the driver; its axes are left (0, 1, 0) and up (c, 0, s).
+    # The plane's normal (-s, 0, c) points to the driver; its axes are left (0, 1, 0) and up (c, 0,
+    # s).
     t = (c * oz - s * ox) / at_most(c * z - s * x, -1e-3)
     return t * y, c * (t * x - ox) + s * (t * z - oz), config.focal / t
 
@@ -244,15 +278,20 @@ def _steering_wheel(
     inside = WHEEL_RADIUS * WHEEL_RADIUS - left * left - up * up
     spokes = covered(SPOKE - jnp.abs(q + 0.25 * jnp.abs(p) - 0.01), sharp) * (1.0 - ring)
     paint = below.under(_lit(METAL, look), jnp.where(inside > 0, spokes, 0.0))
-    paint = paint.under(_lit(MARK, look), jnp.where(q > 0, covered(TOP - jnp.abs(p), sharp) * ring, 0.0))
+    paint = paint.under(
+        _lit(MARK, look), jnp.where(q > 0, covered(TOP - jnp.abs(p), sharp) * ring, 0.0)
+    )
     side = jnp.abs(p) - WHEEL_RADIUS
     hand = HAND - jnp.sqrt(side * side + (q + 0.01) * (q + 0.01) * 0.6 + 1e-12)
     shine = 1.0 + 0.9 * within(hand * 20.0, 0.0, 1.0)
     return paint.under(tuple(c * shine for c in split(look.gloves)), covered(hand, sharp))
 
 
-def _tyre(below: Paint, ring: chex.Array, rays: tuple, angle: tuple, look: Appearance, config: ViewConfig) -> Paint:
-    """A front wheel, turned with the steering: a cylinder and its inner face; the ray's side says which wheel."""
+def _tyre(
+    below: Paint, ring: chex.Array, rays: tuple, angle: tuple, look: Appearance, config: ViewConfig
+) -> Paint:
+    """A front wheel, turned with the steering: a cylinder and its inner face; the ray's side says
+    which wheel."""
     del ring
     x, y, z = rays
     side = jnp.where(y > 0, 1.0, -1.0)
@@ -260,7 +299,8 @@ def _tyre(below: Paint, ring: chex.Array, rays: tuple, angle: tuple, look: Appea
     ox, oy = -look.camera_setback - TYRE_CENTRE[0], -side * TYRE_CENTRE[1]
     ox, oy, oz = c * ox + s * oy, c * oy - s * ox, look.camera_height - TYRE_CENTRE[2]
     dx, dy = c * x + s * y, c * y - s * x
-    # Seen along its axle the ray passes the middle at the distance `miss` and enters the tread before.
+    # Seen along its axle the ray passes the middle at the distance `miss` and enters the tread
+    # before.
     square = dx * dx + z * z
     miss = jnp.abs(ox * z - oz * dx) / jnp.sqrt(square)
     chord = jnp.sqrt(at_least(TYRE_RADIUS**2 - miss * miss, 0.0) / square)

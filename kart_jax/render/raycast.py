@@ -1,9 +1,10 @@
 """Where rays meet the world: the ground for every pixel, the barrier for every direction.
 
-The barrier is an upright wall along the zero line of the scene's barrier distance. Its forward distance X is found
-once per direction q = y / x of the heading frame and read by the pixels of that direction. The search is Newton's
-iteration X <- X - b / b', held between one and two times the way that is surely free, b / |(1, q)|: it runs fast
-along a wall that is grazed, and steps back once it is behind one.
+The barrier is an upright wall along the zero line of the scene's barrier distance. Its forward
+distance X is found once per direction q = y / x of the heading frame and read by the pixels of that
+direction. The search is Newton's iteration X <- X - b / b', held between one and two times the way
+that is surely free, b / |(1, q)|: it runs fast along a wall that is grazed, and steps back once it
+is behind one.
 """
 
 import chex
@@ -12,14 +13,17 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from kart_jax.bounds import at_least, at_most, within
-from kart_jax.render.arithmetic import float_bits, from_bits, look_up, nearest, reciprocal
 from kart_jax.render.camera import Camera
-from kart_jax.render.scene import Plane, Scene, barrier, first_word, ground, stored
+from kart_jax.render.scene import Plane, Scene, barrier, first_word, ground
 from kart_jax.render.types import ViewConfig
+from kart_jax.xla.arithmetic import float_bits, from_bits, look_up, nearest, reciprocal
+from kart_jax.xla.bounds import at_least, at_most, within
+from kart_jax.xla.stage import stored
 
 FARTHEST = 2000.0  # m along a ray; the ground beyond is the horizon
-LONGEST_STRIDE = 2.0  # times the free way; longer ones step through walls and find others behind them
+LONGEST_STRIDE = (
+    2.0  # times the free way; longer ones step through walls and find others behind them
+)
 SHORTEST_STRIDE = (0.03, 0.005)  # m, and share of the way so far, while the barrier is ahead
 NEAREST_WALL = 0.02  # m
 SKYLINE_UNIT = 1.0 / 1280.0  # height over distance, one step of the packed skyline, 7 bits
@@ -28,8 +32,7 @@ BLOCK = 2.0  # m of barrier in one colour
 COMPASS = 4096  # directions in which the skyline is known
 
 
-@struct.dataclass
-class Rays:
+class Rays(struct.PyTreeNode):
     """The rays of P pixels; every field (P,)."""
 
     i: chex.Array  # row from the picture's middle
@@ -61,13 +64,15 @@ def cast(camera: Camera, i: chex.Array, j: chex.Array) -> Rays:
 
 
 def ground_point(camera: Camera, rays: Rays) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Where rays meet the ground: ray lengths (P,) and the offset x, y (P,) m from under the camera, world axes."""
+    """Where rays meet the ground: ray lengths (P,) and the offset x, y (P,) m from under the
+    camera, world axes."""
     t = camera.z * rays.fall
     return t, affine(camera.east, rays.i, rays.j) * t, affine(camera.north, rays.i, rays.j) * t
 
 
 def directions(config: ViewConfig) -> np.ndarray:
-    """The (A,) directions q in which the barrier is searched, one per column and some beyond both sides."""
+    """The (A,) directions q in which the barrier is searched, one per column and some beyond both
+    sides."""
     count = config.wall_rays
     return ((np.arange(count) + 0.5 - 0.5 * count) / config.focal).astype(np.float32)
 
@@ -82,8 +87,9 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     """Search the barrier in every direction; see the module docstring.
 
     Returns:
-        (A,) uint32 for `nearness`, `skyline` and `block`: bits 12-31 the upper bits of the float32 1 / X in 1/m (0 =
-        no barrier), 5-11 the skyline in `SKYLINE_UNIT`, 0-4 the share of the barrier's second colour in 1 / 31.
+        (A,) uint32 for `nearness`, `skyline` and `block`: bits 12-31 the upper bits of the float32
+        1 / X in 1/m (0 = no barrier), 5-11 the skyline in `SKYLINE_UNIT`, 0-4 the share of the
+        barrier's second colour in 1 / 31.
     """
     q = directions(config)
     reach = np.sqrt(1.0 + q * q)
@@ -94,7 +100,8 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     sign = jnp.where(start >= 0, 1.0, -1.0)  # behind the barrier it is seen from its back
 
     def look(x: chex.Array) -> tuple[chex.Array, chex.Array]:
-        """Distance to the barrier at forward distances `x` and how fast it shrinks, from the camera's side."""
+        """Distance to the barrier at forward distances `x` and how fast it shrinks, from the
+        camera's side."""
         b, gx, gy = barrier(scene, here, camera.x, camera.y, x * east, x * north)
         return b * sign, -(gx * east + gy * north) * sign
 
@@ -121,7 +128,7 @@ def find_wall(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> 
     # The carry is one array, so that a step is one kernel.
     bits = float_bits(jnp.full(q.shape, NEAREST_WALL, jnp.float32))
     bits = jax.lax.fori_loop(0, config.wall_steps, lambda _, bits: advance(bits), bits)
-    words = stored(scene, lambda: finish(bits))
+    words = stored(scene.first[0], lambda: finish(bits))
     return jax.lax.bitcast_convert_type(words, jnp.uint32)
 
 
@@ -142,33 +149,46 @@ def block(word: chex.Array) -> chex.Array:
 
 @jax.custom_batching.custom_vmap
 def read(table: chex.Array, index: chex.Array) -> chex.Array:
-    """`table[index]` as int32 for a uint32 table (A,) and in-range indices: one flat look-up under any `vmap`."""
+    """`table[index]` as int32 for a uint32 table (A,) and in-range indices: one flat look-up under
+    any `vmap`."""
     return jax.lax.bitcast_convert_type(look_up(table, index), jnp.int32)
 
 
 @read.def_vmap
-def _read_batched(axis_size: int, batched: list[bool], table: chex.Array, index: chex.Array) -> tuple:
+def _read_batched(
+    axis_size: int, batched: list[bool], table: chex.Array, index: chex.Array
+) -> tuple:
     """Join the batch of tables end to end instead of looking up in two dimensions."""
     if not batched[0]:
         return read(table, index), True
     if not batched[1]:
         index = index[None]
     shift = jnp.arange(axis_size, dtype=jnp.int32) * table.shape[1]
-    return read(table.reshape(-1), index + jnp.expand_dims(shift, tuple(range(1, index.ndim)))), True
+    return read(
+        table.reshape(-1), index + jnp.expand_dims(shift, tuple(range(1, index.ndim)))
+    ), True
 
 
 def _compass_table() -> np.ndarray:
-    """Elevation of the trees by `_compass`: a fixed sum of waves, so that heading shows on the horizon."""
+    """Elevation of the trees by `_compass`: a fixed sum of waves, so that heading shows on the
+    horizon."""
     p = (np.arange(COMPASS) + 0.5) * (4.0 / COMPASS) - 1.0
     side, u = p > 1.0, np.where(p > 1.0, 2.0 - p, p)
     angle = np.arctan2(u, np.where(side, -1.0, 1.0) * (1.0 - np.abs(u)))
-    waves = ((3.0, 0.4, 0.012), (7.0, 2.0, 0.010), (19.0, 1.1, 0.006), (53.0, 0.2, 0.004), (131.0, 0.9, 0.002))
+    waves = (
+        (3.0, 0.4, 0.012),
+        (7.0, 2.0, 0.010),
+        (19.0, 1.1, 0.006),
+        (53.0, 0.2, 0.004),
+        (131.0, 0.9, 0.002),
+    )
     height = 0.040 + sum(size * np.sin(count * angle + phase) for count, phase, size in waves)
     return np.maximum(height, 0.004).astype(np.float32)
 
 
 def _skyline(east: chex.Array, north: chex.Array) -> chex.Array:
-    """Elevation of the trees in the direction (east, north): a look-up by u = north / (|east| + |north|)."""
+    """Elevation of the trees in the direction (east, north): a look-up by u = north / (|east| +
+    |north|)."""
     u = north * reciprocal(jnp.abs(east) + jnp.abs(north))
     p = jnp.where(east > 0, u, 2.0 - u)
     index = nearest(within((p + 1.0) * (0.25 * COMPASS) - 0.5, 0.0, COMPASS - 1.0))
@@ -181,20 +201,23 @@ def repeats(length: chex.Array, wanted: float) -> chex.Array:
 
 
 def triangle_wave(x: chex.Array, frequency: chex.Array | float) -> chex.Array:
-    """Distance of x from the nearest change of a square wave in periods, -1/4..1/4, positive in the first half."""
+    """Distance of x from the nearest change of a square wave in periods, -1/4..1/4, positive in the
+    first half."""
     phase = x * frequency + 0.25
     return 0.25 - jnp.abs(phase - jnp.floor(phase) - 0.5)
 
 
 def square_wave(x: chex.Array, frequency: chex.Array, sharp: chex.Array) -> chex.Array:
-    """Square wave, +1 in the first half of each period and -1 in the second, smoothed over a footprint.
+    """Square wave, +1 in the first half of each period and -1 in the second, smoothed over a
+    footprint.
 
     Args:
         x: m along the wave.
         frequency: () periods per m.
         sharp: 1/m, one over the footprint's length along x.
 
-    With d the distance to the nearest change, positive in the first half, the value is clip(2 d sharp, -1, 1): the
-    share that a footprint covers while it is shorter than half a period, and fading as it grows beyond.
+    With d the distance to the nearest change, positive in the first half, the value is clip(2 d
+    sharp, -1, 1): the share that a footprint covers while it is shorter than half a period, and
+    fading as it grows beyond.
     """
     return within(triangle_wave(x, frequency) * (2.0 / frequency) * sharp, -1.0, 1.0)

@@ -1,28 +1,27 @@
 """The ground as the view reads it: four packed words per cell, made once from `Tracks`.
 
-Each cell of the plane holds the second-order expansion of the track's distance field about its middle, so that
-one look-up answers a pixel: with (dx, dy) the offset from the middle of the cell, g the gradient of the edge
-distance, u = g_y dx - g_x dy the way along the level line, k that line's curvature and r the lap metres per metre,
+Each cell of the plane holds the second-order expansion of the track's distance field about its
+middle, so that one look-up answers a pixel: with (dx, dy) the offset from the middle of the cell, g
+the gradient of the edge distance, u = g_y dx - g_x dy the way along the level line, k that line's
+curvature and r the lap metres per metre,
 
     edge = e0 + g · (dx, dy) + k u² / 2,      s = s0 ± r u,      barrier = b0 + h · (dx, dy).
 
-Cells of all circuits lie end to end, 16 bytes each, and zeros fill the table up to a power of two: a masked index is
-then in range for certain, and XLA's own check of every look-up folds away.
+Cells of all circuits lie end to end, 16 bytes each, and zeros fill the table up to a power of two:
+a masked index is then in range for certain, and XLA's own check of every look-up folds away.
 """
 
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 from flax import struct
 
-from kart_jax.bounds import within
-from kart_jax.render.arithmetic import float_bits, from_bits, look_up, nearest, share
 from kart_jax.track import query
 from kart_jax.track.types import Tracks
+from kart_jax.xla.arithmetic import float_bits, from_bits, look_up, nearest, share
+from kart_jax.xla.bounds import within
 
 EDGE_UNIT = 0.002  # m, range ±65 m
 SLOPE_UNIT = 0.01  # range ±1.27, gradients of distances
@@ -37,11 +36,12 @@ WORDS = 4
 SIGN = -(2**31)  # bit 31
 
 
-@struct.dataclass
-class Scene:
+class Scene(struct.PyTreeNode):
     """The ground of T circuits for the view."""
 
-    words: chex.Array  # (power of two,) uint32, see `_cell_words`; circuits one after another, rows from the south
+    words: (
+        chex.Array
+    )  # (power of two,) uint32, see `_cell_words`; circuits one after another, rows from the south
     first: chex.Array  # (T,) int32, first cell of each circuit
     columns: chex.Array  # (T,) int32, cells from west to east
     rows: chex.Array  # (T,) int32, cells from south to north
@@ -50,8 +50,7 @@ class Scene:
     cell_size: float = struct.field(pytree_node=False, default=1.0)  # m
 
 
-@struct.dataclass
-class Ground:
+class Ground(struct.PyTreeNode):
     """The circuit at points of the ground; every field has the shape of the points."""
 
     edge: chex.Array  # m past the nearer edge of the asphalt, negative on it
@@ -70,7 +69,8 @@ def pack(tracks: Tracks) -> Scene:
         tracks: T circuits, concrete (not traced) arrays.
 
     Returns:
-        The `Scene`: 16 bytes per cell of each circuit's own extent, rounded up to a power of two altogether.
+        The `Scene`: 16 bytes per cell of each circuit's own extent, rounded up to a power of two
+            altogether.
     """
     shapes = [
         (max(1, round(float(h) / tracks.cell_size)), max(1, round(float(w) / tracks.cell_size)))
@@ -113,7 +113,8 @@ def _circuit_words(tracks: Tracks, track: chex.Array) -> chex.Array:
 
 
 def _cell_words(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array) -> chex.Array:
-    """Words (..., 4) of the cells whose middles are (x, y): central differences of the exact query."""
+    """Words (..., 4) of the cells whose middles are (x, y): central differences of the exact
+    query."""
     h = 0.5 * tracks.cell_size
     find = functools.partial(query.locate, tracks, track)
     here = find(x, y)
@@ -138,13 +139,21 @@ def _cell_words(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array)
     bend = jnp.where(along_ok, (ahead.edge + behind.edge - 2.0 * here.edge) / (h * h), 0.0)
     rate = jnp.where(along_ok, way / (2.0 * h), 1.0)
     kerb_slope = jnp.where(along_ok, (ahead.kerb - behind.kerb) / (2.0 * h), 0.0)
-    a = _field(here.edge, EDGE_UNIT, 16, 16) | _field(edge_x, SLOPE_UNIT, 8, 8) | _field(edge_y, SLOPE_UNIT, 8, 0)
+    a = (
+        _field(here.edge, EDGE_UNIT, 16, 16)
+        | _field(edge_x, SLOPE_UNIT, 8, 8)
+        | _field(edge_y, SLOPE_UNIT, 8, 0)
+    )
     b = (
         _field(here.n - here.rubber, RUBBER_UNIT, 8, 24)
         | _count(here.s, S_UNIT, 19, 5)
         | _count(here.kerb, KERB_UNIT, 5, 0)
     )
-    c = _field(bend, BEND_UNIT, 12, 15) | _count(rate, RATE_UNIT, 10, 5) | _field(kerb_slope, KERB_SLOPE_UNIT, 5, 0)
+    c = (
+        _field(bend, BEND_UNIT, 12, 15)
+        | _count(rate, RATE_UNIT, 10, 5)
+        | _field(kerb_slope, KERB_SLOPE_UNIT, 5, 0)
+    )
     c = c | jnp.where(side < 0, SIGN, 0)
     d = (
         _field(here.barrier, BARRIER_UNIT, 16, 16)
@@ -155,10 +164,11 @@ def _cell_words(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array)
 
 
 def _field(value: chex.Array, unit: float, bits: int, shift: int) -> chex.Array:
-    """Signed fixed-point field of a word: round(value / unit), clipped to `bits`, moved up by `shift`.
+    """Signed fixed-point field of a word: round(value / unit), clipped to `bits`, moved up by
+    `shift`.
 
-    The word's uppermost field is a two's complement, the others count from their least value, so that one mask and
-    one conversion read either.
+    The word's uppermost field is a two's complement, the others count from their least value, so
+    that one mask and one conversion read either.
     """
     top = 2 ** (bits - 1) - 1
     number = jnp.clip(jnp.round(value / unit), -top, top).astype(jnp.int32)
@@ -176,9 +186,12 @@ def _offset(bits: int, shift: int) -> int:
 
 
 def _unsigned(word: chex.Array, bits: int, shift: int, unit: float) -> chex.Array:
-    """Read a field written by `_count`: the bits stay where they are, and the unit makes up for it."""
+    """Read a field written by `_count`: the bits stay where they are, and the unit makes up for
+    it."""
     mask = (2**bits - 1) << shift
-    return (word & jnp.int32(mask - 2**32 if mask >= 2**31 else mask)).astype(jnp.float32) * (unit / 2**shift)
+    return (word & jnp.int32(mask - 2**32 if mask >= 2**31 else mask)).astype(jnp.float32) * (
+        unit / 2**shift
+    )
 
 
 def _signed(word: chex.Array, bits: int, shift: int, unit: float) -> chex.Array:
@@ -186,8 +199,7 @@ def _signed(word: chex.Array, bits: int, shift: int, unit: float) -> chex.Array:
     return _unsigned(word, bits, shift, unit) - _offset(bits, shift) * unit
 
 
-@struct.dataclass
-class Plane:
+class Plane(struct.PyTreeNode):
     """The cells of one circuit, its scalars taken out of the stack once per kart."""
 
     first: chex.Array  # () int32
@@ -215,9 +227,15 @@ def plane(scene: Scene, track: chex.Array) -> Plane:
 
 
 def _cell(
-    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+    scene: Scene,
+    here: Plane,
+    camera_x: chex.Array,
+    camera_y: chex.Array,
+    x: chex.Array,
+    y: chex.Array,
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """First word of a point's cell, and the offset (dx, dy) m from its middle; outside, the border cell's.
+    """First word of a point's cell, and the offset (dx, dy) m from its middle; outside, the border
+    cell's.
 
     The point is at the offset (x, y) (...) m from (camera_x, camera_y) () m, world.
     """
@@ -231,26 +249,34 @@ def _cell(
 
 
 def first_word(
-    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+    scene: Scene,
+    here: Plane,
+    camera_x: chex.Array,
+    camera_y: chex.Array,
+    x: chex.Array,
+    y: chex.Array,
 ) -> chex.Array:
-    """Number (...) int32 of the first word of the cell of points (x, y), for `ground`; arguments as there.
+    """Number (...) int32 of the first word of the cell of points (x, y), for `ground`; arguments as
+    there.
 
-    Worth storing before many points are looked up: in one loop with the look-up, LLVM computes all that an address
-    depends on lane by lane, which costs more than the shading.
+    Worth storing before many points are looked up: in one loop with the look-up, LLVM computes all
+    that an address depends on lane by lane, which costs more than the shading.
     """
     return _cell(scene, here, camera_x, camera_y, x, y)[0]
 
 
 def _held(scene: Scene, index: chex.Array) -> chex.Array:
-    """First words (...) of cells, as they are, in a form that the compiler knows to be within the table."""
+    """First words (...) of cells, as they are, in a form that the compiler knows to be within the
+    table."""
     return index & (scene.words.shape[0] - WORDS)
 
 
 def _read(scene: Scene, index: chex.Array) -> chex.Array:
     """Words at `index` (...) as int32.
 
-    The words are stored unsigned so that this bitcast is the only user of the gather: XLA fuses a gather into the
-    shading loop only if nothing else reads it, and a fused look-up is several times faster on a CPU.
+    The words are stored unsigned so that this bitcast is the only user of the gather: XLA fuses a
+    gather into the shading loop only if nothing else reads it, and a fused look-up is several times
+    faster on a CPU.
     """
     return jax.lax.bitcast_convert_type(look_up(scene.words, index), jnp.int32)
 
@@ -264,7 +290,8 @@ def ground(
     y: chex.Array,
     index: chex.Array,
 ) -> Ground:
-    """The circuit at points (x, y) (...) m from (camera_x, camera_y) () m, world axes: one cell, three words.
+    """The circuit at points (x, y) (...) m from (camera_x, camera_y) () m, world axes: one cell,
+    three words.
 
     `index` (...) is `first_word` of the same points.
     """
@@ -278,7 +305,9 @@ def ground(
     bounded = within(along, -1.0, 1.0)  # beyond the border cells only the linear part goes on
     rate = _unsigned(c, 10, 5, RATE_UNIT)
     return Ground(
-        edge=_signed(a, 16, 16, EDGE_UNIT) + linear + _signed(c, 12, 15, 0.5 * BEND_UNIT) * (bounded * bounded),
+        edge=_signed(a, 16, 16, EDGE_UNIT)
+        + linear
+        + _signed(c, 12, 15, 0.5 * BEND_UNIT) * (bounded * bounded),
         edge_x=edge_x,
         edge_y=edge_y,
         s=_unsigned(b, 19, 5, S_UNIT) + rate * along,
@@ -289,26 +318,16 @@ def ground(
 
 
 def barrier(
-    scene: Scene, here: Plane, camera_x: chex.Array, camera_y: chex.Array, x: chex.Array, y: chex.Array
+    scene: Scene,
+    here: Plane,
+    camera_x: chex.Array,
+    camera_y: chex.Array,
+    x: chex.Array,
+    y: chex.Array,
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Distance (...) m to the barrier, negative behind it, and its gradient in world axes; points as in `ground`."""
+    """Distance (...) m to the barrier, negative behind it, and its gradient in world axes; points
+    as in `ground`."""
     index, dx, dy = _cell(scene, here, camera_x, camera_y, x, y)
     word = _read(scene, _held(scene, index) + 3)
     gx, gy = _signed(word, 8, 8, SLOPE_UNIT), _signed(word, 8, 0, SLOPE_UNIT)
     return _signed(word, 16, 16, BARRIER_UNIT) + gx * dx + gy * dy, gx, gy
-
-
-def stored(scene: Scene, compute: Callable[[], Any]) -> Any:
-    """`compute()`, on a CPU worked out once and stored, as are the arrays that `compute` closes over.
-
-    XLA may work a value out again for every pixel or word that is made of it; the result of a branch it must store,
-    unless it knows which branch is taken. Here the choice is read from the scene, and it is always the same. On an
-    accelerator, which would have to ask the host for the choice, nothing is forced.
-    """
-
-    compute = jax.jit(compute)  # or it would be traced for each branch
-
-    def nothing() -> Any:
-        return jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(compute))
-
-    return jax.lax.platform_dependent(cpu=lambda: jax.lax.cond(scene.first[0] >= 0, compute, nothing), default=compute)

@@ -1,21 +1,30 @@
-"""Colours from geometry: every line and block is a distance divided by the width of the pixel's footprint.
+"""Colours from geometry: every line and block is a distance divided by the width of the pixel's
+footprint.
 
-A feature bounded by the zero of a distance a covers clip(a / w + 1/2, 0, 1) of a pixel over whose footprint a
-changes by w. The features that lie side by side share the pixel out among them, and each channel is the sum of
-their colours times their shares.
+A feature bounded by the zero of a distance a covers clip(a / w + 1/2, 0, 1) of a pixel over whose
+footprint a changes by w. The features that lie side by side share the pixel out among them, and
+each channel is the sum of their colours times their shares.
 """
 
 import chex
 import jax.numpy as jnp
 
-from kart_jax.bounds import at_least, at_most
 from kart_jax.physics.classes import KERB_WIDTH
 from kart_jax.render import raycast
-from kart_jax.render.arithmetic import MAGIC, float_bits, hashed, inverse_octave, inverse_root, reciprocal, share
 from kart_jax.render.camera import Camera
 from kart_jax.render.raycast import FARTHEST, Rays, repeats, square_wave, triangle_wave
 from kart_jax.render.scene import Plane, Scene, ground
 from kart_jax.render.types import Appearance, ViewConfig
+from kart_jax.xla.arithmetic import (
+    MAGIC,
+    float_bits,
+    hashed,
+    inverse_octave,
+    inverse_root,
+    reciprocal,
+    share,
+)
+from kart_jax.xla.bounds import at_least, at_most
 
 LINE_WIDTH = 0.15  # m, white edge line, inside the asphalt's edge
 KERB_BLOCK = 1.0  # m of kerb in one colour
@@ -35,7 +44,8 @@ Colour = tuple[chex.Array, ...]  # red, green, blue, each (...) 0..255
 
 
 def covered(distance: chex.Array, inverse_width: chex.Array) -> chex.Array:
-    """Share of the pixel where `distance` is positive, given one over its change across the pixel."""
+    """Share of the pixel where `distance` is positive, given one over its change across the
+    pixel."""
     return share(distance * inverse_width + 0.5)
 
 
@@ -61,14 +71,16 @@ def blend(*layers: tuple[chex.Array, chex.Array]) -> Colour:
 def footprint(
     camera: Camera, rays: Rays, gx: chex.Array, gy: chex.Array, rate: chex.Array
 ) -> tuple[chex.Array, chex.Array]:
-    """One over the length of the pixel's footprint along the gradient (gx, gy), and along the lap, 1/m.
+    """One over the length of the pixel's footprint along the gradient (gx, gy), and along the lap,
+    1/m.
 
     With d = F + j R + i D the ray of pixel (i, j), its point is p = h d / -d_z, and
 
         dp/dj = h / d_z² ((F R_z - R F_z) + i (D R_z - R D_z)),
         dp/di = h / d_z² ((F D_z - D F_z) - j (D R_z - R D_z)),
 
-    whose brackets are fixed for a kart. The length of a footprint along an axis is the root of the sum of squares.
+    whose brackets are fixed for a kart. The length of a footprint along an axis is the root of the
+    sum of squares.
     """
 
     def sides(axis: chex.Array) -> tuple[chex.Array, chex.Array]:
@@ -88,9 +100,16 @@ def footprint(
 
 
 def ground_colour(
-    scene: Scene, here: Plane, camera: Camera, rays: Rays, cells: chex.Array, look: Appearance, config: ViewConfig
+    scene: Scene,
+    here: Plane,
+    camera: Camera,
+    rays: Rays,
+    cells: chex.Array,
+    look: Appearance,
+    config: ViewConfig,
 ) -> Colour:
-    """Colour of the ground under each pixel, haze included; `cells` (P,) are the `first_word` of their points."""
+    """Colour of the ground under each pixel, haze included; `cells` (P,) are the `first_word` of
+    their points."""
     t, x, y = raycast.ground_point(camera, rays)
     point = ground(scene, here, camera.x, camera.y, x, y, cells)
     edge, s = point.edge, point.s
@@ -124,13 +143,19 @@ def ground_colour(
     speck = _grain(x + (camera.x - here.x), y + (camera.y - here.y), t * (1.0 / config.focal))
     speck = speck * (look.grain * at_most(-rays.slope, 1.0))
     distance = t * rays.ahead
-    return mix(tuple(c + speck for c in colour), split(look.sky_bottom), distance * reciprocal(distance + HAZE))
+    return mix(
+        tuple(c + speck for c in colour),
+        split(look.sky_bottom),
+        distance * reciprocal(distance + HAZE),
+    )
 
 
 def _grain(x: chex.Array, y: chex.Array, width: chex.Array) -> chex.Array:
-    """Texture fixed to the ground at (x, y) m: grains as wide as the pixel, m, rounded down to a power of two."""
+    """Texture fixed to the ground at (x, y) m: grains as wide as the pixel, m, rounded down to a
+    power of two."""
     scale = inverse_octave(width)
-    # Half of 2^23 more leaves room for negative numbers; the constant upper bits do the hash no harm.
+    # Half of 2^23 more leaves room for negative numbers; the constant upper bits do the hash no
+    # harm.
     return hashed(float_bits(x * scale + 1.5 * MAGIC), float_bits(y * scale + 1.5 * MAGIC))
 
 
@@ -140,7 +165,9 @@ def sky_colour(slope: chex.Array, look: Appearance) -> Colour:
     return mix(split(look.sky_bottom), split(look.sky_top), part * (2.0 - part))
 
 
-def sky_over(floor: Colour, rays: Rays, word: chex.Array, look: Appearance, config: ViewConfig) -> Colour:
+def sky_over(
+    floor: Colour, rays: Rays, word: chex.Array, look: Appearance, config: ViewConfig
+) -> Colour:
     """Sky and trees over the colour of the ground; `word` (P,) of `raycast.find_wall`."""
     sharp = config.focal * rays.ahead * rays.ahead
     above = covered(rays.slope, sharp)
@@ -150,19 +177,25 @@ def sky_over(floor: Colour, rays: Rays, word: chex.Array, look: Appearance, conf
 
 
 def wall_over(
-    below: Colour, rays: Rays, word: chex.Array, look: Appearance, camera_z: chex.Array, config: ViewConfig
+    below: Colour,
+    rays: Rays,
+    word: chex.Array,
+    look: Appearance,
+    camera_z: chex.Array,
+    config: ViewConfig,
 ) -> Colour:
     """The barrier over what is behind it; `word` (P,) of `raycast.find_wall`.
 
-    The elevation changes by 1 / (f ahead²) from row to row; roll is left out, which widens or narrows edges by
-    percents.
+    The elevation changes by 1 / (f ahead²) from row to row; roll is left out, which widens or
+    narrows edges by percents.
     """
     near = raycast.nearness(word)
     sharp = config.focal * rays.ahead * rays.ahead
     eye, step = rays.slope * sharp + 0.5, near * sharp
 
     def above(height: chex.Array | float) -> chex.Array:
-        """Share of the pixel that sees past the barrier at more than `height` m above the ground."""
+        """Share of the pixel that sees past the barrier at more than `height` m above the
+        ground."""
         return share(eye + (camera_z - height) * step)
 
     top = look.barrier_height
@@ -173,7 +206,9 @@ def wall_over(
     clear = HAZE * near * reciprocal(1.0 + HAZE * near)
     shown = ground_up - over
     wall = blend(
-        (look.barrier_a, first * clear), (look.barrier_b, second * clear), (look.sky_bottom, shown * (1.0 - clear))
+        (look.barrier_a, first * clear),
+        (look.barrier_b, second * clear),
+        (look.sky_bottom, shown * (1.0 - clear)),
     )
     behind = 1.0 - shown
     return tuple(b * behind + w for b, w in zip(below, wall, strict=True))

@@ -1,4 +1,5 @@
-"""What the view is given: the pose of a kart, the look of the world, and the size of the picture."""
+"""What the view is given: the pose of a kart, the look of the world, and the size of the
+picture."""
 
 import dataclasses
 import math
@@ -10,8 +11,7 @@ from flax import struct
 from kart_jax.errors import InputError
 
 
-@struct.dataclass
-class Pose:
+class Pose(struct.PyTreeNode):
     """Where one kart is and how its chassis leans; ISO 8855, every field ()."""
 
     x: chex.Array  # m, world, centre of gravity
@@ -22,9 +22,9 @@ class Pose:
     steering_wheel: chex.Array  # rad, positive = turned to the left, as the driver sees it
 
 
-@struct.dataclass
-class Appearance:
-    """How the world looks and where the eye is; traced, so every field may differ per environment."""
+class Appearance(struct.PyTreeNode):
+    """How the world looks and where the eye is; traced, so every field may differ per
+    environment."""
 
     asphalt: chex.Array  # (3,) 0..255 sRGB, as all colours here
     rubber: chex.Array  # (3,) the rubbered line
@@ -44,9 +44,15 @@ class Appearance:
     camera_setback: chex.Array  # () m, eye behind the centre of gravity
     camera_pitch: chex.Array  # () rad, look down relative to the chassis
     barrier_height: chex.Array  # () m
-    grain: chex.Array  # () grey levels, standard deviation of the texture of asphalt and grass, fixed to the ground
-    noise: chex.Array  # () grey levels, standard deviation of the camera's noise, fixed to the pixel
-    seed: chex.Array  # () int32, chooses the camera's noise; change it with every frame for live noise
+    grain: (
+        chex.Array
+    )  # () grey levels, standard deviation of the texture of asphalt and grass, fixed to the ground
+    noise: (
+        chex.Array
+    )  # () grey levels, standard deviation of the camera's noise, fixed to the pixel
+    seed: (
+        chex.Array
+    )  # () int32, chooses the camera's noise; change it with every frame for live noise
 
 
 def default_appearance() -> Appearance:
@@ -94,14 +100,16 @@ class ViewConfig:
     fov: float = math.radians(90.0)
     """Horizontal field of view in radians, 20° to 140°."""
     sky: float = math.radians(23.0)
-    """Angle in radians above the picture's middle from which on nothing but sky is drawn; pi / 2 draws everything
-    everywhere. The default is 11° above the horizon of the default camera: room for the top of a barrier at one
-    kart's width (8°) or for the trees (4.3°) while the chassis pitches or rolls by 3° and more."""
+    """Angle in radians above the picture's middle from which on nothing but sky is drawn; pi / 2
+    draws everything everywhere. The default is 11° above the horizon of the default camera: room
+    for the top of a barrier at one kart's width (8°) or for the trees (4.3°) while the chassis
+    pitches or rolls by 3° and more."""
     ground: float = math.radians(18.0)
-    """The same angle from which on no ground is drawn, at most `sky`: 6° above the default camera's horizon."""
+    """The same angle from which on no ground is drawn, at most `sky`: 6° above the default camera's
+    horizon."""
     cockpit: bool = True
-    """Whether the own kart is drawn, in the lower half of the picture; no sky is drawn there then, which a camera
-    that looks down by less than the chassis pitches and rolls would show."""
+    """Whether the own kart is drawn, in the lower half of the picture; no sky is drawn there then,
+    which a camera that looks down by less than the chassis pitches and rolls would show."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
@@ -118,9 +126,13 @@ class ViewConfig:
             whole = name not in ("height", "width") or isinstance(value, int)
             if not (whole and low <= value <= high):
                 kind = "a whole number " if name in ("height", "width") else ""
-                raise InputError(f"ViewConfig: {name} is {value}; allowed is {kind}{low:.4g} to {high:.4g}")
+                raise InputError(
+                    f"ViewConfig: {name} is {value}; allowed is {kind}{low:.4g} to {high:.4g}"
+                )
         if self.ground > self.sky:
-            raise InputError(f"ViewConfig: ground is {self.ground}; allowed is sky ({self.sky}) or less")
+            raise InputError(
+                f"ViewConfig: ground is {self.ground}; allowed is sky ({self.sky}) or less"
+            )
 
     @property
     def focal(self) -> float:
@@ -148,8 +160,8 @@ class ViewConfig:
 
     @property
     def wall_rays(self) -> int:
-        """Directions in which the barrier is searched, `focal` of them per unit of left / forward: one per column
-        and a quarter more, for cameras that are pitched and rolled."""
+        """Directions in which the barrier is searched, `focal` of them per unit of left / forward:
+        one per column and a quarter more, for cameras that are pitched and rolled."""
         return round(1.25 * self.width)
 
     @property

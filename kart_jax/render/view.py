@@ -11,15 +11,15 @@ from flax import struct
 
 from kart_jax.render import camera as cameras
 from kart_jax.render import cockpit, raycast, shade
-from kart_jax.render.arithmetic import hashed, pack_rgb
 from kart_jax.render.camera import Camera
-from kart_jax.render.scene import Plane, Scene, first_word, pack, plane, stored
+from kart_jax.render.scene import Plane, Scene, first_word, pack, plane
 from kart_jax.render.types import Appearance, Pose, ViewConfig
 from kart_jax.track.types import Tracks
+from kart_jax.xla.arithmetic import hashed, pack_rgb
+from kart_jax.xla.stage import stored
 
 
-@struct.dataclass
-class Stage:
+class Stage(struct.PyTreeNode):
     """All that one kart's picture is drawn from."""
 
     scene: Scene
@@ -27,19 +27,26 @@ class Stage:
     camera: Camera
     look: Appearance
     wall: chex.Array  # (A,) uint32, `raycast.find_wall`
-    cells: chex.Array  # (pixels from ground_row on,) int32, `scene.first_word` of what each one shows
+    cells: (
+        chex.Array
+    )  # (pixels from ground_row on,) int32, `scene.first_word` of what each one shows
     sides: chex.Array  # (pixels from sky_rows on,) int32, `raycast.direction_index`
     kart: chex.Array | None  # (rows, width) uint32, `cockpit.paint`
     noise: chex.Array  # (height * width,) grey levels
 
 
 def render(
-    scene: Scene | Tracks, track: chex.Array, camera_pose: Pose, appearance: Appearance, config: ViewConfig
+    scene: Scene | Tracks,
+    track: chex.Array,
+    camera_pose: Pose,
+    appearance: Appearance,
+    config: ViewConfig,
 ) -> chex.Array:
     """The view of one kart; `vmap` over track, pose and appearance for many.
 
     Args:
-        scene: `scene.pack(tracks)`, made once; a `Tracks` of concrete arrays is packed here, which is slow.
+        scene: `scene.pack(tracks)`, made once; a `Tracks` of concrete arrays is packed here, which
+            is slow.
         track: () int32, which circuit.
         camera_pose: the kart's pose, fields ().
         appearance: the look of the world.
@@ -74,7 +81,9 @@ def render_packed(
         wall=raycast.find_wall(scene, here, camera, config),
         cells=cells,
         sides=sides,
-        kart=cockpit.paint(scene, camera_pose.steering_wheel, look, config) if config.cockpit else None,
+        kart=cockpit.paint(scene, camera_pose.steering_wheel, look, config)
+        if config.cockpit
+        else None,
         noise=hashed(pixels, look.seed) * look.noise,
     )
     bounds = sorted({0, config.sky_rows, config.ground_row, config.cockpit_row, config.height})
@@ -88,7 +97,7 @@ def render_packed(
             frame = frame.at[top // fold : bottom // fold].set(band)
         return frame
 
-    frame = stored(scene, paint)
+    frame = stored(scene.first[0], paint)
     return frame.reshape(config.height, config.width)
 
 
@@ -98,26 +107,33 @@ def _lit(appearance: Appearance) -> Appearance:
 
 
 def _pixels(config: ViewConfig, top: int, bottom: int) -> tuple[chex.Array, chex.Array]:
-    """Rows and columns (P,) of the pixels of rows `top` to `bottom`, counted from the picture's middle."""
+    """Rows and columns (P,) of the pixels of rows `top` to `bottom`, counted from the picture's
+    middle."""
     pixel = np.arange(top * config.width, bottom * config.width)
     i = jnp.asarray(pixel // config.width + (0.5 - 0.5 * config.height), jnp.float32)
     return i, jnp.asarray(pixel % config.width + (0.5 - 0.5 * config.width), jnp.float32)
 
 
-def _look_ups(scene: Scene, here: Plane, camera: Camera, config: ViewConfig) -> tuple[chex.Array, chex.Array]:
-    """Where the pixels' look-ups go, see `Stage`; stored for the reason that `scene.first_word` gives."""
+def _look_ups(
+    scene: Scene, here: Plane, camera: Camera, config: ViewConfig
+) -> tuple[chex.Array, chex.Array]:
+    """Where the pixels' look-ups go, see `Stage`; stored for the reason that `scene.first_word`
+    gives."""
 
     def find() -> tuple[chex.Array, chex.Array]:
         below = raycast.cast(camera, *_pixels(config, config.ground_row, config.height))
         _, x, y = raycast.ground_point(camera, below)
         rays = raycast.cast(camera, *_pixels(config, config.sky_rows, config.height))
-        return first_word(scene, here, camera.x, camera.y, x, y), raycast.direction_index(rays.q, config)
+        return first_word(scene, here, camera.x, camera.y, x, y), raycast.direction_index(
+            rays.q, config
+        )
 
-    return stored(scene, find)
+    return stored(scene.first[0], find)
 
 
 def _band(stage: Stage, config: ViewConfig, top: int, bottom: int) -> chex.Array:
-    """Rows `top` to `bottom`, end to end, as packed words: only what can be seen there is computed."""
+    """Rows `top` to `bottom`, end to end, as packed words: only what can be seen there is
+    computed."""
     camera, look = stage.camera, stage.look
     rays = raycast.cast(camera, *_pixels(config, top, bottom))
 

@@ -1,1 +1,2 @@
-"""Telemetry: one table of channels, recorded on the device, split into laps and written as CSV or npz."""
+"""Telemetry: one table of channels, recorded on the device, split into laps and written as CSV or
+npz."""

@@ -1,9 +1,9 @@
 """Write telemetry as CSV (one kart) or compressed npz (many karts), and read both back.
 
 The CSV has one header line with the channel names and nothing else around the table, so that
-`pandas.read_csv(path).plot(x="step", y=["speed", "lateral_g", "steering"])` works; nan is an empty cell, and
-every number is the shortest decimal that reads back to the same float32. Files are written beside their place
-and moved there when complete: a reader never meets half a file.
+`pandas.read_csv(path).plot(x="step", y=["speed", "lateral_g", "steering"])` works; nan is an empty
+cell, and every number is the shortest decimal that reads back to the same float32. Files are
+written beside their place and moved there when complete: a reader never meets half a file.
 """
 
 import csv
@@ -51,14 +51,18 @@ def read_csv(path: str | Path) -> Log:
     try:
         return _parse_table(path, rows)
     except csv.Error as error:
-        raise InputError(f"{path}: line {rows.line_num} is not CSV ({error}); record the file anew") from None
+        raise InputError(
+            f"{path}: line {rows.line_num} is not CSV ({error}); record the file anew"
+        ) from None
 
 
 def _parse_table(path: str | Path, rows: Any) -> Log:
     """The log of a CSV reader's rows."""
     names = tuple(name.strip() for name in next(rows, []))
     if not names or any(not name or _is_number(name) for name in names):
-        raise InputError(f"{path}: line 1 is not a header; it must name the channels, as in step,time,speed")
+        raise InputError(
+            f"{path}: line 1 is not a header; it must name the channels, as in step,time,speed"
+        )
     if len(set(names)) < len(names):
         raise InputError(f"{path}: line 1 names a channel twice; keep one column of each name")
     values = [_parse(path, rows.line_num, names, row) for row in rows if row]
@@ -100,7 +104,10 @@ def _is_number(cell: str) -> bool:
 def _parse(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) -> list[float]:
     """Numbers of one line."""
     if len(row) != len(names):
-        raise InputError(f"{path}: line {line} has {len(row)} cells; the header names {len(names)}; repair the line")
+        raise InputError(
+            f"{path}: line {line} has {len(row)} cells; the header names {len(names)}; repair the "
+            "line"
+        )
     values = []
     for name, cell in zip(names, row, strict=True):
         try:
@@ -108,18 +115,25 @@ def _parse(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) 
         except ValueError:
             value = math.inf
         if abs(value) > LARGEST:
-            raise InputError(f"{path}: line {line}: {name} is {cell.strip()[:40]!r}; write a number or leave it empty")
+            raise InputError(
+                f"{path}: line {line}: {name} is {cell.strip()[:40]!r}; write a number or leave "
+                "it empty"
+            )
         values.append(value)
     return values
 
 
 def write_npz(path: str | Path, values: np.ndarray, names: tuple[str, ...] | None = None) -> None:
-    """Write a recording (steps, karts, channels) as compressed npz with the arrays values, names, units."""
+    """Write a recording (steps, karts, channels) as compressed npz with the arrays values, names,
+    units."""
     names = tuple(channel.name for channel in CHANNELS) if names is None else names
     units = [BY_NAME[name].unit if name in BY_NAME else "" for name in names]
     with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(
-            file, values=np.asarray(values, np.float32), names=np.asarray(names), units=np.asarray(units)
+            file,
+            values=np.asarray(values, np.float32),
+            names=np.asarray(names),
+            units=np.asarray(units),
         )
 
 
@@ -133,18 +147,34 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
     _check_file(path)
     try:
         with np.load(path, allow_pickle=False) as data:
-            values, names = data["values"].astype(np.float32), tuple(str(name) for name in data["names"])
-    except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise InputError(f"{path}: is not a telemetry npz with the arrays values and names; record it anew") from error
+            values, names = (
+                data["values"].astype(np.float32),
+                tuple(str(name) for name in data["names"]),
+            )
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        raise InputError(
+            f"{path}: is not a telemetry npz with the arrays values and names; record it anew"
+        ) from error
     if values.ndim != 3 or values.shape[2] != len(names) or 0 in values.shape:
-        raise InputError(f"{path}: values has the shape {values.shape}; it must be (steps, karts, {len(names)})")
+        raise InputError(
+            f"{path}: values has the shape {values.shape}; it must be (steps, karts, {len(names)})"
+        )
     if np.isnan(values).all():
         raise InputError(f"{path}: holds no number; record at least one step")
     return values, names
 
 
 def read(path: str | Path, kart: int = 0) -> Log:
-    """Read the log of one kart from a CSV or, by its ending, an npz, where rows of nan after its drive are left out.
+    """Read the log of one kart from a CSV or, by its ending, an npz, where rows of nan after its
+    drive are left out.
 
     Raises:
         InputError: one sentence.
@@ -153,9 +183,15 @@ def read(path: str | Path, kart: int = 0) -> Log:
         return read_csv(path)
     values, names = read_npz(path)
     if not 0 <= kart < values.shape[1]:
-        raise InputError(f"{path}: kart is {kart}; allowed are 0 to {values.shape[1] - 1}; choose one with --kart")
+        raise InputError(
+            f"{path}: kart is {kart}; allowed are 0 to {values.shape[1] - 1}; choose one with "
+            "--kart"
+        )
     rows = values[:, kart]
     driven = np.flatnonzero(~np.isnan(rows).all(axis=1))
     if not len(driven):
-        raise InputError(f"{path}: kart {kart} has no number; its drive ended at once; choose another with --kart")
+        raise InputError(
+            f"{path}: kart {kart} has no number; its drive ended at once; choose another with "
+            "--kart"
+        )
     return Log(names, rows[: driven[-1] + 1], str(path))

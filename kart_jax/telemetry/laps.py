@@ -1,10 +1,11 @@
 """Split a log into laps and sectors, timed by interpolation at the lines.
 
-A log needs the channels time, distance, lap_distance and sector_distance. Between two rows the kart passed a line
-when `distance - lap_distance`, the place of the last line behind it, steps up to a new highest value; so rolling
-back over the line and forward again counts once. With d metres between the rows and r metres past the line at the
-second one, the passage lies at the fraction (d - r) / d of the interval h. Taking the speed v as constant there
-errs by at most a h² / (8 v): 0.1 ms for 10 m/s² at 20 m/s and 25 rows per second.
+A log needs the channels time, distance, lap_distance and sector_distance. Between two rows the kart
+passed a line when `distance - lap_distance`, the place of the last line behind it, steps up to a
+new highest value; so rolling back over the line and forward again counts once. With d metres
+between the rows and r metres past the line at the second one, the passage lies at the fraction (d -
+r) / d of the interval h. Taking the speed v as constant there errs by at most a h² / (8 v): 0.1 ms
+for 10 m/s² at 20 m/s and 25 rows per second.
 """
 
 import dataclasses
@@ -35,7 +36,9 @@ class Lap:
         return self.end - self.start
 
 
-def crossings(time: np.ndarray, distance: np.ndarray, since_line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def crossings(
+    time: np.ndarray, distance: np.ndarray, since_line: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Forward passages of a line.
 
     Args:
@@ -74,7 +77,8 @@ def split(log: Log) -> list[Lap]:
 
 
 def _split_stint(log: Log, offset: int, before: int) -> list[Lap]:
-    """Laps of rows without a restart; `offset` is their first row in the whole log, `before` the laps so far."""
+    """Laps of rows without a restart; `offset` is their first row in the whole log, `before` the
+    laps so far."""
     time, distance = log["time"], log["distance"]
     row, passage = crossings(time, distance, log["lap_distance"])
     _, lines = crossings(time, distance, log["sector_distance"])

@@ -1,7 +1,8 @@
-"""Record telemetry on the device: one row of channels per kart and control step, stacked by `lax.scan`.
+"""Record telemetry on the device: one row of channels per kart and control step, stacked by
+`lax.scan`.
 
-`frame` is called inside the scan over control steps and its result is the scan's output, so a recording of
-thousands of karts is one (steps, karts, channels) array that leaves the device once:
+`frame` is called inside the scan over control steps and its result is the scan's output, so a
+recording of thousands of karts is one (steps, karts, channels) array that leaves the device once:
 
     def body(races, step):
         races = jax.vmap(race_step, ...)(races, ...)

@@ -1,7 +1,8 @@
-"""Drive one kart by a control law and record it: the loop behind `kart drive` and the scripted baseline.
+"""Drive one kart by a control law and record it: the loop behind `kart drive` and the scripted
+baseline.
 
-The steps run on the device in chunks of constant length, so that one compiled program serves any number of laps;
-between chunks the host looks whether the laps are done.
+The steps run on the device in chunks of constant length, so that one compiled program serves any
+number of laps; between chunks the host looks whether the laps are done.
 """
 
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from kart_jax.race.step import step as race_step
 from kart_jax.race.types import RaceState
 from kart_jax.telemetry import record
 from kart_jax.telemetry.log import Log, of_kart
-from kart_jax.track import load
+from kart_jax.track import derive
 from kart_jax.track.types import Tracks
 
 CHUNK = 250  # control steps per call
@@ -46,14 +47,14 @@ def drive(
         tracks: the stack of circuits.
         track: which of them.
         kart: parameters of the kart.
-        control: the driver, one kart, traceable; what it knows belongs in a `jax.tree_util.Partial`, so that another
-            driver of the same kind needs no compilation.
+        control: the driver, one kart, traceable; what it knows belongs in a
+            `jax.tree_util.Partial`, so that another driver of the same kind needs no compilation.
         laps: complete laps wanted; lap 1 starts from standstill a few metres before the line.
         config: control rate and substeps; default `EnvConfig()`.
 
     Returns:
-        Telemetry, one row per control step, ending about two seconds after the last lap; fewer laps where the driver is
-        slower than `SLOWEST` on average.
+        Telemetry, one row per control step, ending about two seconds after the last lap; fewer laps
+        where the driver is slower than `SLOWEST` on average.
     """
     config = EnvConfig() if config is None else config
     index = jnp.asarray(track, jnp.int32)
@@ -71,20 +72,25 @@ def drive(
 
 
 def scripted_laps(
-    track: Source | Tracks = "circuit", kart: str | KartParams = "rental_gx270", laps: int = 2, line: str = "optimal"
+    track: Source | Tracks = "circuit",
+    kart: str | KartParams = "rental_gx270",
+    laps: int = 2,
+    line: str = "optimal",
 ) -> Log:
     """Let the scripted driver lap a circuit from a standing start, with telemetry as in `drive`.
 
     Args:
-        track: a shipped name, the path of a PNG or a centre-line CSV, or a stack of circuits, whose first is driven.
-        kart: a class, or parameters of your own, which the driver measures before it plans its laps.
+        track: a shipped name, the path of a PNG or a centre-line CSV, or a stack of circuits, whose
+            first is driven.
+        kart: a class, or parameters of your own, which the driver measures before it plans its
+            laps.
         laps: complete laps wanted.
         line: "optimal" or "given", see `drivers.scripted.prepare`.
 
     Raises:
         InputError: track, class or line is unknown, or the track's file is bad.
     """
-    tracks = track if isinstance(track, Tracks) else load.load(track)
+    tracks = track if isinstance(track, Tracks) else derive.load(track)
     params = preset(kart) if isinstance(kart, str) else kart
     plan = scripted.prepare(tracks, params, line)
     name = track if isinstance(track, str) else "circuit"
@@ -95,7 +101,12 @@ def scripted_laps(
 
 @partial(jax.jit, static_argnames="config")
 def _run(
-    race: RaceState, first: jax.Array, tracks: Tracks, kart: KartParams, control: ControlLaw, config: EnvConfig
+    race: RaceState,
+    first: jax.Array,
+    tracks: Tracks,
+    kart: KartParams,
+    control: ControlLaw,
+    config: EnvConfig,
 ) -> tuple[RaceState, jax.Array]:
     """`CHUNK` control steps; returns the race after them and (CHUNK, 1, C) telemetry."""
 

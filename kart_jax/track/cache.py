@@ -1,8 +1,8 @@
 """Derived arrays kept on disk, so that a picture is traced once.
 
-A file is named by a hash of what the arrays were derived from and of the code of this room, so a changed
-picture, entry or algorithm never meets an old file. The cache is only ever a shortcut: a damaged file is rebuilt
-and a folder that cannot be written is ignored.
+A file is named by a hash of what the arrays were derived from and of the code of this room, so a
+changed picture, entry or algorithm never meets an old file. The cache is only ever a shortcut: a
+damaged file is rebuilt and a folder that cannot be written is ignored.
 """
 
 import contextlib
@@ -21,7 +21,8 @@ Arrays = dict[str, np.ndarray]
 
 
 def folder() -> Path | None:
-    """`KART_JAX_CACHE`, else kart_jax in `XDG_CACHE_HOME`, else ~/.cache/kart_jax; None where there is no home."""
+    """`KART_JAX_CACHE`, else kart_jax in `XDG_CACHE_HOME`, else ~/.cache/kart_jax; None where there
+    is no home."""
     if chosen := os.environ.get("KART_JAX_CACHE"):
         return Path(chosen)
     if shared := os.environ.get("XDG_CACHE_HOME"):
@@ -64,7 +65,9 @@ def _read(path: Path) -> Arrays | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except Exception:  # zip, zlib and npy each raise their own for a damaged file; all mean: build it again
+    except (
+        Exception
+    ):  # zip, zlib and npy each raise their own for a damaged file; all mean: build it again
         return None
 
 

@@ -1,7 +1,8 @@
 """How much room lies between different parts of one circuit: does it touch or cross itself?
 
-Host side NumPy. Two samples belong to different parts when the way along the track is longer than a half circle
-over the gap between them could be: arc / chord > pi/2 for a half circle, and less for any gentler bend.
+Host side NumPy. Two samples belong to different parts when the way along the track is longer than a
+half circle over the gap between them could be: arc / chord > pi/2 for a half circle, and less for
+any gentler bend.
 """
 
 import numpy as np
@@ -20,8 +21,8 @@ def gap(line: Line, reach: float = 20.0) -> tuple[float, int]:
         reach: m, gaps wider than this are not looked for.
 
     Returns:
-        The gap in m (negative where the parts overlap, `reach` where everything is further apart) and the
-        index of a sample where it is smallest.
+        The gap in m (negative where the parts overlap, `reach` where everything is further apart)
+        and the index of a sample where it is smallest.
     """
     half = np.maximum(line.half_left, line.half_right)
     points = np.column_stack([line.x, line.y])
@@ -46,6 +47,9 @@ def _facing(line: Line, index: np.ndarray, step: np.ndarray) -> np.ndarray:
 
 
 def is_orderly(line: Line, least: float) -> bool:
-    """Whether no bend folds the inner edge over itself and different parts keep `least` metres between edges."""
+    """Whether no bend folds the inner edge over itself and different parts keep `least` metres
+    between edges."""
     inner = np.where(line.curvature > 0, line.half_left, line.half_right)
-    return bool((np.abs(line.curvature) * inner < 0.95).all()) and gap(line, least + 1.0)[0] >= least
+    return (
+        bool((np.abs(line.curvature) * inner < 0.95).all()) and gap(line, least + 1.0)[0] >= least
+    )

@@ -1,6 +1,8 @@
-"""A circuit as a polygon whose corners are rounded: what the generator and our own kart circuits are made of.
+"""A circuit as a polygon whose corners are rounded: what the generator and our own kart circuits
+are made of.
 
-Host side NumPy. A corner that turns by angle a with radius r uses r tan(|a| / 2) of both edges that meet there.
+Host side NumPy. A corner that turns by angle a with radius r uses r tan(|a| / 2) of both edges that
+meet there.
 """
 
 import numpy as np
@@ -20,7 +22,8 @@ def turns(vertices: np.ndarray) -> np.ndarray:
 
 
 def straights(vertices: np.ndarray, radii: np.ndarray) -> np.ndarray:
-    """Length (V,) m left straight between the corner at each vertex and the next; negative where they collide."""
+    """Length (V,) m left straight between the corner at each vertex and the next; negative where
+    they collide."""
     used = radii * np.tan(np.abs(turns(vertices)) / 2)
     edge = np.hypot(*(np.roll(vertices, -1, axis=0) - vertices).T)
     return edge - used - np.roll(used, -1)
@@ -75,9 +78,11 @@ def _arc(entry: np.ndarray, tangent: np.ndarray, radius: float, turn: float) -> 
 
 
 def soften(path: np.ndarray, blend: float, half_left: float, half_right: float) -> Line:
-    """Turn a path of straights and arcs into a `Line` whose curvature changes over about 2 `blend` metres.
+    """Turn a path of straights and arcs into a `Line` whose curvature changes over about 2 `blend`
+    metres.
 
-    A Gaussian of width `blend` along the path widens a bend of radius r by blend² / (2 r) towards its inside.
+    A Gaussian of width `blend` along the path widens a bend of radius r by blend² / (2 r) towards
+    its inside.
 
     Args:
         path: (M, 2) m, closed, first point on the start line.

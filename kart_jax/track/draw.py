@@ -1,8 +1,8 @@
 """From a `Line` to a picture and its entry in `checkpoints.json`; the inverse of tracing.
 
-Host side. A pixel's grey is how much of it the track covers, taken from the signed distance e of its middle to the
-nearer edge of the asphalt: coverage = 1/2 - e / pixel between 0 and 1. The edge so lies between two pixels to a few
-hundredths of a pixel, as when a finer picture is averaged.
+Host side. A pixel's grey is how much of it the track covers, taken from the signed distance e of
+its middle to the nearer edge of the asphalt: coverage = 1/2 - e / pixel between 0 and 1. The edge
+so lies between two pixels to a few hundredths of a pixel, as when a finer picture is averaged.
 """
 
 import contextlib
@@ -17,7 +17,7 @@ from scipy.spatial import KDTree
 
 from kart_jax.errors import InputError
 from kart_jax.files import locked, replacing
-from kart_jax.track import checkpoints
+from kart_jax.track import entry_file
 from kart_jax.track.line import Line, resample
 
 if TYPE_CHECKING:
@@ -32,7 +32,9 @@ MOST_PIXELS = 40_000_000  # as many as `image.read` takes
 LEAST_ACROSS = 4  # pixels over the narrowest place, or what is read back may have gaps
 
 
-def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple["Image.Image", dict[str, Any]]:
+def rasterise(
+    line: Line, metres_per_pixel: float, title: str = ""
+) -> tuple["Image.Image", dict[str, Any]]:
     """Paint a circuit, black on white with smooth edges, north up.
 
     Args:
@@ -51,7 +53,8 @@ def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple["Im
     narrowest = float((line.half_left + line.half_right).min())
     if narrowest < LEAST_ACROSS * metres_per_pixel:
         raise InputError(
-            f"metres_per_pixel is {metres_per_pixel:g}, which makes the narrowest place, {narrowest:.1f} m, less than "
+            f"metres_per_pixel is {metres_per_pixel:g}, which makes the narrowest place, "
+            f"{narrowest:.1f} m, less than "
             f"{LEAST_ACROSS} pixels wide; give {narrowest / LEAST_ACROSS:.2g} or less"
         )
     reach = MARGIN + float(max(line.half_left.max(), line.half_right.max()))
@@ -60,17 +63,28 @@ def rasterise(line: Line, metres_per_pixel: float, title: str = "") -> tuple["Im
     width, height = np.ceil(size / metres_per_pixel).astype(int).tolist()
     if width * height > MOST_PIXELS:
         raise InputError(
-            f"metres_per_pixel is {metres_per_pixel:g}, which makes a picture of {width} x {height} pixels; at most "
+            f"metres_per_pixel is {metres_per_pixel:g}, which makes a picture of {width} x "
+            f"{height} pixels; at most "
             f"{MOST_PIXELS // 10**6} million are allowed; give a larger value"
         )
-    grey = np.round((1.0 - _coverage(line, low, metres_per_pixel, width, height)) * GREYS) * (255 // GREYS)
-    return Image.fromarray(grey.astype(np.uint8)), _entry(line, low, metres_per_pixel, height, title)
+    grey = np.round((1.0 - _coverage(line, low, metres_per_pixel, width, height)) * GREYS) * (
+        255 // GREYS
+    )
+    return Image.fromarray(grey.astype(np.uint8)), _entry(
+        line, low, metres_per_pixel, height, title
+    )
 
 
 def save(
-    line: Line, name: str, folder: str | Path, metres_per_pixel: float, title: str = "", replace: bool = False
+    line: Line,
+    name: str,
+    folder: str | Path,
+    metres_per_pixel: float,
+    title: str = "",
+    replace: bool = False,
 ) -> Path:
-    """Write `<name>.png` and its entry in the folder's `checkpoints.json`; neither is ever left half-written.
+    """Write `<name>.png` and its entry in the folder's `checkpoints.json`; neither is ever left
+    half-written.
 
     Args:
         line: the circuit.
@@ -84,7 +98,8 @@ def save(
         The path of the picture.
 
     Raises:
-        InputError: the name is not allowed or taken, the scale is out of range, or the folder's JSON is damaged.
+        InputError: the name is not allowed or taken, the scale is out of range, or the folder's
+            JSON is damaged.
     """
     return save_many([name], [line], folder, metres_per_pixel, title, replace)[0]
 
@@ -99,8 +114,8 @@ def save_many(
 ) -> list[Path]:
     """Write a picture and an entry for each circuit, all of them or none; arguments as in `save`.
 
-    All are painted first, one circuit of `lines` at a time. Then pictures and entries take their places together,
-    while other processes are kept out of the folder.
+    All are painted first, one circuit of `lines` at a time. Then pictures and entries take their
+    places together, while other processes are kept out of the folder.
     """
     folder = Path(folder)
     _check(names, metres_per_pixel)
@@ -120,18 +135,22 @@ def _png(image: "Image.Image") -> bytes:
     return file.getvalue()
 
 
-def _place(pictures: dict[str, bytes], drawn: dict[str, object], folder: Path, replace: bool) -> list[Path]:
+def _place(
+    pictures: dict[str, bytes], drawn: dict[str, object], folder: Path, replace: bool
+) -> list[Path]:
     """Write pictures and their entries by name; returns the paths of the pictures."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); give a folder of yours") from error
+        raise InputError(
+            f"{folder}: cannot be written ({error.strerror}); give a folder of yours"
+        ) from error
     paths = [folder / f"{name}.png" for name in pictures]
     with locked(folder), contextlib.ExitStack() as stack:
         entries = _check_free(list(pictures), folder, replace)
         for path, content in zip(paths, pictures.values(), strict=True):
             stack.enter_context(replacing(path)).write_bytes(content)
-        checkpoints.write(folder / checkpoints.FILE_NAME, {**entries, **drawn})
+        entry_file.write(folder / entry_file.FILE_NAME, {**entries, **drawn})
     return paths
 
 
@@ -140,31 +159,39 @@ def _check(names: Sequence[str], metres_per_pixel: float) -> None:
     for name in names:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
             raise InputError(
-                f"name is {name!r}; allowed are up to 64 letters, digits, _ and -; give for example my_track"
+                f"name is {name!r}; allowed are up to 64 letters, digits, _ and -; give for "
+                "example my_track"
             )
-    least, most = checkpoints.SCALES
+    least, most = entry_file.SCALES
     if not least <= metres_per_pixel <= most:
         raise InputError(
-            f"metres_per_pixel is {metres_per_pixel:g}; allowed are {least:g} to {most:g}; give 0.25 for kart circuits"
+            f"metres_per_pixel is {metres_per_pixel:g}; allowed are {least:g} to {most:g}; give "
+            "0.25 for kart circuits"
         )
 
 
 def _check_free(names: Sequence[str], folder: Path, replace: bool) -> dict[str, object]:
     """The folder's entries, after refusing a name that is taken and JSON that is damaged."""
-    index = folder / checkpoints.FILE_NAME
+    index = folder / entry_file.FILE_NAME
     if index.exists():
-        checkpoints.read(index)
-    entries = checkpoints.read_raw(index) if index.exists() else {}
-    taken = [] if replace else [name for name in names if name in entries or (folder / f"{name}.png").exists()]
+        entry_file.read(index)
+    entries = entry_file.read_raw(index) if index.exists() else {}
+    taken = (
+        []
+        if replace
+        else [name for name in names if name in entries or (folder / f"{name}.png").exists()]
+    )
     if taken:
         raise InputError(
-            f"{folder / taken[0]}.png: there is a track of this name; give another name, or replace it (--replace)"
+            f"{folder / taken[0]}.png: there is a track of this name; give another name, or "
+            "replace it (--replace)"
         )
     return entries
 
 
 def _coverage(line: Line, low: np.ndarray, pixel: float, width: int, height: int) -> np.ndarray:
-    """How much of each pixel is track, (height, width) from 0 to 1, for a picture whose south-west corner is `low`."""
+    """How much of each pixel is track, (height, width) from 0 to 1, for a picture whose south-west
+    corner is `low`."""
     fine = resample(np.column_stack([line.x, line.y]), line.half_left, line.half_right, FINE)
     tree = KDTree(np.column_stack([fine.x, fine.y]))
     reach = float(max(fine.half_left.max(), fine.half_right.max())) + 2 * pixel
@@ -172,7 +199,7 @@ def _coverage(line: Line, low: np.ndarray, pixel: float, width: int, height: int
     for top in range(0, height, BAND):  # in bands, so that large pictures need little memory
         band = covered[top : top + BAND]
         columns, rows = np.meshgrid(np.arange(width), top + np.arange(len(band)))
-        points = checkpoints.to_world(np.stack([columns, rows], axis=-1), pixel, height) + low
+        points = entry_file.to_world(np.stack([columns, rows], axis=-1), pixel, height) + low
         distance, index = tree.query(points, distance_upper_bound=reach)
         near = np.isfinite(distance)
         i = np.asarray(index)[near]
@@ -183,12 +210,14 @@ def _coverage(line: Line, low: np.ndarray, pixel: float, width: int, height: int
     return covered
 
 
-def _entry(line: Line, low: np.ndarray, metres_per_pixel: float, height: int, title: str) -> dict[str, Any]:
+def _entry(
+    line: Line, low: np.ndarray, metres_per_pixel: float, height: int, title: str
+) -> dict[str, Any]:
     """The fields of `checkpoints.json` for a picture whose south-west corner lies at `low`."""
     count = max(4, round(line.length / GATE_STEP))
     at = np.round(np.arange(count) / count * line.count).astype(int)
     points = np.column_stack([line.x[at], line.y[at]]) - low
-    pixels = np.round(checkpoints.to_pixel(points, metres_per_pixel, height)).astype(int).tolist()
+    pixels = np.round(entry_file.to_pixel(points, metres_per_pixel, height)).astype(int).tolist()
     area = float((line.x * np.roll(line.y, -1) - np.roll(line.x, -1) * line.y).sum())
     entry = {
         "metres_per_pixel": metres_per_pixel,

@@ -15,7 +15,9 @@ from kart_jax.track.types import Column, Tracks
 CELL = 1.0  # m, side of a cell of the index
 RUN_OFF = 6.0  # m of grass between the asphalt edge and the barrier, where there is room
 SHARE = 0.9  # m between a barrier and the line half-way to another part of the track: a cell's half diagonal + 0.2
-LEAST_RUN_OFF = 0.25  # m, barrier behind the edge where another part of the track leaves no more room
+LEAST_RUN_OFF = (
+    0.25  # m, barrier behind the edge where another part of the track leaves no more room
+)
 MARGIN = 4.0  # m of plane kept around the barriers
 BLOCK = 8  # cells a side of the blocks that are looked up first
 KERB_CURVATURE = 1 / 60.0  # 1/m, bends tighter than this have a kerb
@@ -37,10 +39,11 @@ SLOPED = (  # columns that carry their slope: value, slope
 
 
 class Asphalt:
-    """The asphalt as a cloud of points about a metre apart, each knowing its sample: who owns a point of the plane.
+    """The asphalt as a cloud of points about a metre apart, each knowing its sample: who owns a
+    point of the plane.
 
-    A point belongs to the sample whose asphalt is nearest, not whose centre line is, so that a wide and a
-    narrow stretch side by side each keep their own asphalt.
+    A point belongs to the sample whose asphalt is nearest, not whose centre line is, so that a wide
+    and a narrow stretch side by side each keep their own asphalt.
     """
 
     def __init__(self, line: Line, step: float = 1.0) -> None:
@@ -60,14 +63,19 @@ class Asphalt:
 
 def offset(line: Line, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """World x, y (N, M) m of offsets `n` (N, M) m from each sample, positive to the left."""
-    return line.x[:, None] - np.sin(line.heading)[:, None] * n, line.y[:, None] + np.cos(line.heading)[:, None] * n
+    return line.x[:, None] - np.sin(line.heading)[:, None] * n, line.y[:, None] + np.cos(
+        line.heading
+    )[:, None] * n
 
 
-def barrier_offsets(line: Line, side: int, asphalt: Asphalt, run_off: float = RUN_OFF) -> np.ndarray:
+def barrier_offsets(
+    line: Line, side: int, asphalt: Asphalt, run_off: float = RUN_OFF
+) -> np.ndarray:
     """Distance from the centre line to the barrier on one side (+1 left, -1 right), (N,) m.
 
-    The barrier stands `run_off` metres past the edge, or closer where points further out are nearer to another
-    part of the circuit, or past the centre of the bend: there it stays `SHARE` metres clear of the half-way line.
+    The barrier stands `run_off` metres past the edge, or closer where points further out are nearer
+    to another part of the circuit, or past the centre of the bend: there it stays `SHARE` metres
+    clear of the half-way line.
     """
     half = line.half_left if side > 0 else line.half_right
     steps = np.arange(0.0, run_off + SHARE + 0.25, 0.25)
@@ -76,28 +84,34 @@ def barrier_offsets(line: Line, side: int, asphalt: Asphalt, run_off: float = RU
     own = distance > steps - 0.1
     free = np.where(own.all(axis=1), steps[-1], steps[np.argmin(own, axis=1)] - 0.25)
     free = np.clip(free - SHARE, LEAST_RUN_OFF, run_off)
-    # The narrowest place within 3 m counts, so that smoothing never moves a barrier past the half-way line.
+    # The narrowest place within 3 m counts, so that smoothing never moves a barrier past the
+    # half-way line.
     reach = max(1, round(3.0 / line.spacing))
     free = minimum_filter1d(free, 2 * reach + 1, mode="wrap")
     return half + gaussian_filter1d(free, reach / 2, mode="wrap", truncate=2.0)
 
 
 def kerbs(line: Line) -> tuple[np.ndarray, np.ndarray]:
-    """Kerb presence 0..1 outside the left and right edge, (N,) each: inside of bends, and outside where they end."""
+    """Kerb presence 0..1 outside the left and right edge, (N,) each: inside of bends, and outside
+    where they end."""
     bend = gaussian_filter1d(line.curvature, 3.0 / line.spacing, mode="wrap")
     to_left, to_right = bend > KERB_CURVATURE, bend < -KERB_CURVATURE
     shift = max(1, round(EXIT_KERB / line.spacing))
     left = to_left | (np.roll(to_right, shift) & ~to_right)
     right = to_right | (np.roll(to_left, shift) & ~to_left)
     blur = KERB_TAPER / line.spacing
-    return gaussian_filter1d(left * 1.0, blur, mode="wrap"), gaussian_filter1d(right * 1.0, blur, mode="wrap")
+    return gaussian_filter1d(left * 1.0, blur, mode="wrap"), gaussian_filter1d(
+        right * 1.0, blur, mode="wrap"
+    )
 
 
 def rubbered_line(line: Line) -> np.ndarray:
-    """A plausible middle (N,) m of the rubbered line: inside of the bends, drifting back between them.
+    """A plausible middle (N,) m of the rubbered line: inside of the bends, drifting back between
+    them.
 
-    The offset is the bend's curvature, smoothed over 15 m and saturated, times the room to the inner edge less
-    0.9 m for half a kart. It is for the eye; drivers compute a racing line of their own.
+    The offset is the bend's curvature, smoothed over 15 m and saturated, times the room to the
+    inner edge less 0.9 m for half a kart. It is for the eye; drivers compute a racing line of their
+    own.
     """
     bend = np.tanh(40.0 * gaussian_filter1d(line.curvature, 15.0 / line.spacing, mode="wrap"))
     room = np.maximum(np.where(bend > 0, line.half_left, line.half_right) - 0.9, 0.0)
@@ -116,27 +130,36 @@ def sample_rows(line: Line, rubber: np.ndarray, asphalt: Asphalt) -> np.ndarray:
     rows[:, Column.KERB_LEFT], rows[:, Column.KERB_RIGHT] = kerbs(line)
     rows[:, Column.RUBBER] = rubber
     for value, slope in SLOPED:
-        rows[:, slope] = (np.roll(rows[:, value], -1) - np.roll(rows[:, value], 1)) / (2.0 * line.spacing)
+        rows[:, slope] = (np.roll(rows[:, value], -1) - np.roll(rows[:, value], 1)) / (
+            2.0 * line.spacing
+        )
     return rows
 
 
-def cell_index(rows: np.ndarray, asphalt: Asphalt, cell_size: float) -> tuple[np.ndarray, np.ndarray]:
+def cell_index(
+    rows: np.ndarray, asphalt: Asphalt, cell_size: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Nearest-sample index per cell (H, W) uint16 and the south-west corner (2,) m of the grid.
 
-    Blocks of cells that lie wholly behind the barriers share the answer for their middle: nothing needs better.
+    Blocks of cells that lie wholly behind the barriers share the answer for their middle: nothing
+    needs better.
     """
     centre = rows[:, [Column.X, Column.Y]]
     reach = float(rows[:, [Column.BARRIER_LEFT, Column.BARRIER_RIGHT]].max()) + MARGIN
     low, high = centre.min(axis=0) - reach, centre.max(axis=0) + reach
     blocks = np.ceil((high - low) / (BLOCK * cell_size)).astype(int)
-    middles = low + (np.stack(np.meshgrid(*map(np.arange, blocks)), axis=-1) + 0.5) * BLOCK * cell_size
+    middles = (
+        low + (np.stack(np.meshgrid(*map(np.arange, blocks)), axis=-1) + 0.5) * BLOCK * cell_size
+    )
     distance, index = asphalt.nearest(middles)
     cells = np.repeat(np.repeat(index.astype(np.uint16), BLOCK, axis=0), BLOCK, axis=1)
     row, column = np.nonzero(distance < RUN_OFF + MARGIN + BLOCK * cell_size)
     inner = np.arange(BLOCK)
     row = (row[:, None, None] * BLOCK + inner[:, None]) + 0 * inner
     column = (column[:, None, None] * BLOCK + inner) + 0 * inner[:, None]
-    cells[row, column] = asphalt.nearest(low + (np.stack([column, row], axis=-1) + 0.5) * cell_size)[1]
+    cells[row, column] = asphalt.nearest(
+        low + (np.stack([column, row], axis=-1) + 0.5) * cell_size
+    )[1]
     return cells, low
 
 
@@ -151,11 +174,16 @@ def default_sectors(line: Line) -> np.ndarray:
 
 
 def start_grid(line: Line) -> tuple[np.ndarray, np.ndarray]:
-    """Arc length and offset (P,) m of the start-grid slots: staggered, the first 6 m before the line on the left."""
+    """Arc length and offset (P,) m of the start-grid slots: staggered, the first 6 m before the
+    line on the left."""
     slots = np.arange(GRID_SLOTS)
     s = line.length - 6.0 - 4.0 * slots
     at = np.mod(np.round(s / line.spacing).astype(int), line.count)
-    n = np.where(slots % 2 == 0, np.minimum(1.5, 0.4 * line.half_left[at]), -np.minimum(1.5, 0.4 * line.half_right[at]))
+    n = np.where(
+        slots % 2 == 0,
+        np.minimum(1.5, 0.4 * line.half_left[at]),
+        -np.minimum(1.5, 0.4 * line.half_right[at]),
+    )
     return s, n
 
 
@@ -179,7 +207,9 @@ def build(
         InputError: the line has more samples than the index can name.
     """
     if line.count > MOST_SAMPLES:
-        raise InputError(f"the track has {line.count} samples; at most {MOST_SAMPLES} fit, so widen the spacing")
+        raise InputError(
+            f"the track has {line.count} samples; at most {MOST_SAMPLES} fit, so widen the spacing"
+        )
     asphalt = Asphalt(line)
     rows = sample_rows(line, rubbered_line(line) if rubber is None else rubber, asphalt)
     cells, origin = cell_index(rows, asphalt, cell_size)

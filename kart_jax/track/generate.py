@@ -1,9 +1,10 @@
-"""Random kart circuits: folded, with hairpins, esses and straights, inside the proportions of real ones.
+"""Random kart circuits: folded, with hairpins, esses and straights, inside the proportions of real
+ones.
 
-Host side NumPy; one seed is one circuit on every machine (PCG64). The layout is the outline of a random branching
-figure of cells on an uneven grid: its arms give parallel straights with hairpins at their ends, its notches give
-esses. The grid is sheared, bent and shaken, the outline's corners get radii, and what falls outside `LIMITS` is drawn
-again from the same stream.
+Host side NumPy; one seed is one circuit on every machine (PCG64). The layout is the outline of a
+random branching figure of cells on an uneven grid: its arms give parallel straights with hairpins
+at their ends, its notches give esses. The grid is sheared, bent and shaken, the outline's corners
+get radii, and what falls outside `LIMITS` is drawn again from the same stream.
 """
 
 import dataclasses
@@ -66,8 +67,15 @@ def generate(seed: int) -> Line:
     Raises:
         InputError: the seed is not a whole number in the range.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or not 0 <= seed <= LARGEST_SEED:
-        raise InputError(f"seed is {seed!r}; a whole number from 0 to {LARGEST_SEED} is needed; give for example 7")
+    if (
+        isinstance(seed, bool)
+        or not isinstance(seed, int | np.integer)
+        or not 0 <= seed <= LARGEST_SEED
+    ):
+        raise InputError(
+            f"seed is {seed!r}; a whole number from 0 to {LARGEST_SEED} is needed; give for "
+            "example 7"
+        )
     rng = np.random.Generator(np.random.PCG64(int(seed)))
     for _ in range(ATTEMPTS):
         vertices = _layout(rng)
@@ -96,7 +104,9 @@ def is_valid(line: Line, limits: Limits = LIMITS) -> bool:
     """Whether a circuit lies inside the limits, has a hairpin and keeps its parts apart."""
     found = measure(line)
     ranges = ("length", "width", "tightest", "straight", "corners")
-    inside = all(getattr(limits, k)[0] <= getattr(found, k) <= getattr(limits, k)[1] for k in ranges)
+    inside = all(
+        getattr(limits, k)[0] <= getattr(found, k) <= getattr(limits, k)[1] for k in ranges
+    )
     return inside and found.hairpins > 0 and clearance.is_orderly(line, limits.gap)
 
 
@@ -110,7 +120,8 @@ def _runs(kind: np.ndarray) -> list[tuple[float, np.ndarray]]:
 
 
 def _layout(rng: np.random.Generator) -> np.ndarray | None:
-    """Corners (V, 2) m of a random folded outline, or None when the figure has too few or too many."""
+    """Corners (V, 2) m of a random folded outline, or None when the figure has too few or too
+    many."""
     columns, rows = int(rng.integers(2, 5)), int(rng.integers(3, 6))
     figure = _figure(rng, columns, rows, int(rng.integers(5, min(13, columns * rows))))
     if figure is None:
@@ -119,23 +130,33 @@ def _layout(rng: np.random.Generator) -> np.ndarray | None:
     is_corner = np.abs(corners.turns(outline.astype(float))) > 0.1
     if not 10 <= is_corner.sum() <= 22:
         return None
-    outline = outline[is_corner | (rng.random(len(outline)) < 0.35)]  # some straight-through points become kinks
+    outline = outline[
+        is_corner | (rng.random(len(outline)) < 0.35)
+    ]  # some straight-through points become kinks
     across = np.concatenate([[0.0], np.cumsum(rng.uniform(48.0, 100.0, columns + 2))])
     up = np.concatenate([[0.0], np.cumsum(rng.uniform(23.0, 45.0, rows + 2))])
     return _warp(rng, np.column_stack([across[outline[:, 0]], up[outline[:, 1]]]))
 
 
 def _figure(rng: np.random.Generator, columns: int, rows: int, size: int) -> np.ndarray | None:
-    """Grow a figure of `size` cells without holes on a padded grid (columns + 2, rows + 2), preferring arms."""
+    """Grow a figure of `size` cells without holes on a padded grid (columns + 2, rows + 2),
+    preferring arms."""
     grid = np.zeros((columns + 2, rows + 2), bool)
     grid[1 + rng.integers(columns), 1 + rng.integers(rows)] = True
     ring = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 1))
-    chance = (0.0, 1.0, 0.15, 0.05, 0.05)  # by the number of sides on which a new cell meets the figure
+    chance = (
+        0.0,
+        1.0,
+        0.15,
+        0.05,
+        0.05,
+    )  # by the number of sides on which a new cell meets the figure
     for _ in range(size - 1):
         cells, weights = [], []
         for i, j in np.argwhere(~grid[1:-1, 1:-1]) + 1:
             around = [bool(grid[i + a, j + b]) for a, b in ring]
-            # Two changes around the ring: the new cell meets the figure in one piece, so no hole can close.
+            # Two changes around the ring: the new cell meets the figure in one piece, so no hole
+            # can close.
             if any(around[0::2]) and sum(around[q] != around[q - 1] for q in range(8)) == 2:
                 cells.append((i, j))
                 weights.append(chance[sum(around[0::2])])
@@ -165,10 +186,13 @@ def _outline(grid: np.ndarray) -> np.ndarray:
 
 
 def _warp(rng: np.random.Generator, vertices: np.ndarray) -> np.ndarray:
-    """Shear, bend, shake and mirror the outline so that nothing is left of the grid's right angles."""
+    """Shear, bend, shake and mirror the outline so that nothing is left of the grid's right
+    angles."""
     x, y = (vertices - vertices.mean(axis=0)).T
     shear, arch = rng.uniform(-0.5, 0.5), rng.uniform(-0.35, 0.35, 2)
-    bent = np.column_stack([x + shear * y + arch[0] * y * y / np.ptp(y) * 2, y + arch[1] * x * x / np.ptp(x) * 2])
+    bent = np.column_stack(
+        [x + shear * y + arch[0] * y * y / np.ptp(y) * 2, y + arch[1] * x * x / np.ptp(x) * 2]
+    )
     bent += rng.uniform(-1.0, 1.0, bent.shape) * (14.0, 6.0)
     bent = bent[np.abs(corners.turns(bent)) > np.radians(10.0)]
     angle = rng.uniform(0.0, 2 * np.pi)

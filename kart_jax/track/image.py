@@ -1,7 +1,7 @@
 """From a PNG to how much of each pixel is track, checked to be one closed loop.
 
-Host side. Black is track and white is not; greys are partly covered pixels and carry the edge's place
-between two pixels. `trace.trace` turns the result into a centre line.
+Host side. Black is track and white is not; greys are partly covered pixels and carry the edge's
+place between two pixels. `trace.trace` turns the result into a centre line.
 """
 
 import struct
@@ -22,13 +22,16 @@ MOST_PIXELS = 40_000_000  # Spa is 2.3 x 1.4 km: 13 million at 0.5 m per pixel
 LEAST_SIDE = 16  # pixels
 SPECK = 4.0  # m², spots and holes up to this size are dirt and are cleaned away
 WIDEST_GAP = 30.0  # m, gaps up to this width are found and named
-EIGHT = np.ones((3, 3), bool)  # neighbours of black; white has only four, so that a diagonal line closes
+EIGHT = np.ones(
+    (3, 3), bool
+)  # neighbours of black; white has only four, so that a diagonal line closes
 
 
 def read(path: Path) -> np.ndarray:
     """How much of each pixel is track, (H, W) float32 from 0 to 1, row 0 at the top.
 
-    Greyscale, colour, palette, 1-bit, 16-bit and transparent pictures are read; transparent is white.
+    Greyscale, colour, palette, 1-bit, 16-bit and transparent pictures are read; transparent is
+    white.
 
     Raises:
         InputError: the file is not a PNG, is damaged, too large or too small.
@@ -43,7 +46,9 @@ def read(path: Path) -> np.ndarray:
     except InputError:
         raise
     except (OSError, SyntaxError, ValueError, zlib.error) as error:
-        raise InputError(f"{path}: the PNG is damaged or cut short ({error}); save it again") from None
+        raise InputError(
+            f"{path}: the PNG is damaged or cut short ({error}); save it again"
+        ) from None
 
 
 def _check_header(header: bytes, path: Path) -> None:
@@ -51,15 +56,20 @@ def _check_header(header: bytes, path: Path) -> None:
     if not header.startswith(SIGNATURE):
         raise InputError(f"{path}: is not a PNG file; save the picture as PNG")
     if len(header) < 24:
-        raise InputError(f"{path}: the PNG is damaged or cut short (it has {len(header)} bytes); save it again")
+        raise InputError(
+            f"{path}: the PNG is damaged or cut short (it has {len(header)} bytes); save it again"
+        )
     width, height = struct.unpack(">II", header[16:24])
     if width * height > MOST_PIXELS:
         raise InputError(
-            f"{path}: the picture is {width} x {height} pixels; at most {MOST_PIXELS // 10**6} million are "
+            f"{path}: the picture is {width} x {height} pixels; at most {MOST_PIXELS // 10**6} "
+            "million are "
             "allowed, so scale it down and raise metres_per_pixel"
         )
     if min(width, height) < LEAST_SIDE:
-        raise InputError(f"{path}: the picture is {width} x {height} pixels; draw at least {LEAST_SIDE} a side")
+        raise InputError(
+            f"{path}: the picture is {width} x {height} pixels; draw at least {LEAST_SIDE} a side"
+        )
 
 
 def _brightness(picture: "Image.Image") -> np.ndarray:
@@ -72,7 +82,9 @@ def _brightness(picture: "Image.Image") -> np.ndarray:
     return np.asarray(picture.convert("L"), np.float32) / 255.0
 
 
-def clean(coverage: np.ndarray, metres_per_pixel: float, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def clean(
+    coverage: np.ndarray, metres_per_pixel: float, name: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Check that the black is one closed loop, and remove dirt.
 
     Args:
@@ -81,22 +93,28 @@ def clean(coverage: np.ndarray, metres_per_pixel: float, name: str) -> tuple[np.
         name: the file, for messages.
 
     Returns:
-        The coverage without dirt, 0 and 1 being the picture's own white and black; the track and the infield as
-        masks (H, W).
+        The coverage without dirt, 0 and 1 being the picture's own white and black; the track and
+        the infield as masks (H, W).
 
     Raises:
         InputError: nothing black, black at the border, no loop, a gap, two loops, or a crossing.
     """
     black = coverage > 0.5
     if not black.any():
-        raise InputError(f"{name}: holds no track, for nothing is darker than half grey; draw it in black on white")
+        raise InputError(
+            f"{name}: holds no track, for nothing is darker than half grey; draw it in black on "
+            "white"
+        )
     _check_border(black, name)
     dirt = max(4.0, SPECK / metres_per_pixel**2)
     labels, shapes = _large_regions(black, dirt, EIGHT)
     regions, whites = _large_regions(~_members(labels, shapes), dirt, None)
     holes = [region for region in whites if region != regions[0, 0]]
     if not holes:
-        raise InputError(f"{name}: the track is not a closed loop{_gap(~_members(regions, whites), metres_per_pixel)}")
+        raise InputError(
+            f"{name}: the track is not a closed "
+            f"loop{_gap(~_members(regions, whites), metres_per_pixel)}"
+        )
     if len(shapes) > 1:
         kind = f"{len(holes)} loops" if len(holes) > 1 else "a loop and another black shape"
         raise InputError(
@@ -105,8 +123,10 @@ def clean(coverage: np.ndarray, metres_per_pixel: float, name: str) -> tuple[np.
         )
     if len(holes) > 1:
         raise InputError(
-            f"{name}: the track crosses, touches or splits itself, for it encloses {len(holes)} white areas, the "
-            f"smallest at pixel {_middle(regions == holes[-1])}; draw one loop that never meets itself"
+            f"{name}: the track crosses, touches or splits itself, for it encloses {len(holes)} "
+            "white areas, the "
+            f"smallest at pixel {_middle(regions == holes[-1])}; draw one loop that never meets "
+            "itself"
         )
     track = ~_members(regions, whites)
     whole = _stretch(coverage, track)
@@ -121,13 +141,17 @@ def _widened(mask: np.ndarray, pixels: int) -> np.ndarray:
 
 
 def _stretch(coverage: np.ndarray, track: np.ndarray) -> np.ndarray:
-    """Scale so that the usual track is 1 and the usual ground 0: dark grey on pale grey reads like black on white."""
+    """Scale so that the usual track is 1 and the usual ground 0: dark grey on pale grey reads like
+    black on white."""
     low, high = np.median(coverage[~track]), np.median(coverage[track])
     return np.clip((coverage - low) / (high - low), 0.0, 1.0).astype(np.float32)
 
 
-def _large_regions(mask: np.ndarray, least: float, neighbours: np.ndarray | None) -> tuple[np.ndarray, list[int]]:
-    """Label the connected regions of `mask`: labels (H, W), and those of more than `least` pixels, largest first."""
+def _large_regions(
+    mask: np.ndarray, least: float, neighbours: np.ndarray | None
+) -> tuple[np.ndarray, list[int]]:
+    """Label the connected regions of `mask`: labels (H, W), and those of more than `least` pixels,
+    largest first."""
     labels, count = ndimage.label(mask, neighbours)  # type: ignore[misc]  # its stub forgets the pair
     area = np.bincount(labels.ravel(), minlength=count + 1)
     return labels, [int(i) for i in np.argsort(-area[1:], kind="stable") + 1 if area[i] > least]
@@ -145,11 +169,14 @@ def _check_border(black: np.ndarray, name: str) -> None:
     rim = np.ones_like(black)
     rim[1:-1, 1:-1] = False
     if (black & rim).sum() > rim.sum() / 2:
-        raise InputError(f"{name}: the border is black; invert the picture, for black is track and white is off")
+        raise InputError(
+            f"{name}: the border is black; invert the picture, for black is track and white is off"
+        )
     if (black & rim).any():
         row, column = np.argwhere(black & rim)[0]
         raise InputError(
-            f"{name}: the track runs out of the picture at pixel [{column}, {row}]; leave a white margin around it"
+            f"{name}: the track runs out of the picture at pixel [{column}, {row}]; leave a white "
+            "margin around it"
         )
 
 
@@ -166,9 +193,12 @@ def _distance_to(mask: np.ndarray) -> np.ndarray:
 
 
 def _gap(black: np.ndarray, metres_per_pixel: float) -> str:
-    """Say where a loop is open: the narrowest widening of the black that closes one names the gap."""
+    """Say where a loop is open: the narrowest widening of the black that closes one names the
+    gap."""
     low, high = 0.0, WIDEST_GAP / 2 / metres_per_pixel
-    around = int(high) + 2  # white around the picture, so that the widened black never reaches its border
+    around = (
+        int(high) + 2
+    )  # white around the picture, so that the widened black never reaches its border
     black = np.pad(black, around)
     to_black = _distance_to(black)
     found = None

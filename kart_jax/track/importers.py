@@ -1,12 +1,13 @@
 """Read a centre line from a CSV in the public `# x_m,y_m,w_tr_right_m,w_tr_left_m` form.
 
-Host side NumPy. GPS traces are noisy and unevenly spaced, and their second derivative is useless as it stands.
-`smooth` fits the closed curve p(s) that minimises
+Host side NumPy. GPS traces are noisy and unevenly spaced, and their second derivative is useless as
+it stands. `smooth` fits the closed curve p(s) that minimises
 
     sum_i w_i |p(s_i) - d_i|² + (c / 2 pi)^6 ∫ |p'''|² ds
 
-over the points d_i, w_i being the metres of track that a point stands for: a third-derivative (Whittaker)
-smoother, which halves waves of length c and leaves straights and circles alone. Curvature then varies smoothly.
+over the points d_i, w_i being the metres of track that a point stands for: a third-derivative
+(Whittaker) smoother, which halves waves of length c and leaves straights and circles alone.
+Curvature then varies smoothly.
 """
 
 from pathlib import Path
@@ -36,8 +37,9 @@ def read_csv(path: str | Path) -> Line:
     """Read a closed centre line with widths.
 
     Args:
-        path: text file with four comma-separated columns in metres, in driving order; lines that start with `#` and
-            one line of column names are skipped; the first point, on the start line, may be repeated at the end.
+        path: text file with four comma-separated columns in metres, in driving order; lines that
+            start with `#` and one line of column names are skipped; the first point, on the start
+            line, may be repeated at the end.
 
     Returns:
         The smoothed circuit at `SPACING`.
@@ -64,7 +66,8 @@ def import_csv(
     title: str = "",
     replace: bool = False,
 ) -> Path:
-    """Read a centre line and write it as `<folder>/<name>.png` with its entry in `checkpoints.json`.
+    """Read a centre line and write it as `<folder>/<name>.png` with its entry in
+    `checkpoints.json`.
 
     Args:
         path: the CSV, as in `read_csv`.
@@ -83,10 +86,14 @@ def import_csv(
     line = read_csv(path)
     if metres_per_pixel is None:
         metres_per_pixel = 0.25 if line.length <= KART_LENGTH else 1.0
-    return draw.save(line, name, folder, metres_per_pixel, title or f"Imported from {Path(path).name}", replace)
+    return draw.save(
+        line, name, folder, metres_per_pixel, title or f"Imported from {Path(path).name}", replace
+    )
 
 
-def smooth(points: np.ndarray, cut: float = CUT, spacing: float = SPACING, rounds: int = 3) -> np.ndarray:
+def smooth(
+    points: np.ndarray, cut: float = CUT, spacing: float = SPACING, rounds: int = 3
+) -> np.ndarray:
     """Fit a smooth closed curve to points (M, 2) m in driving order; see the module docstring.
 
     Args:
@@ -107,13 +114,18 @@ def smooth(points: np.ndarray, cut: float = CUT, spacing: float = SPACING, round
         step = s[-1] / count
         place = s[:-1] / step
         curve = _fit(points, stands_for, place, count, step, cut)
-        run = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(np.vstack([curve, curve[:1]]), axis=0).T))])
+        run = np.concatenate(
+            [[0.0], np.cumsum(np.hypot(*np.diff(np.vstack([curve, curve[:1]]), axis=0).T))]
+        )
         s = np.interp(np.append(place, count), np.arange(count + 1), run)
     return curve
 
 
-def _fit(points: np.ndarray, weights: np.ndarray, place: np.ndarray, count: int, step: float, cut: float) -> np.ndarray:
-    """Smoothest curve (count, 2) m through points (M, 2) m at the known places (M,), in samples along the curve."""
+def _fit(
+    points: np.ndarray, weights: np.ndarray, place: np.ndarray, count: int, step: float, cut: float
+) -> np.ndarray:
+    """Smoothest curve (count, 2) m through points (M, 2) m at the known places (M,), in samples
+    along the curve."""
     low = np.floor(place).astype(int)
     part = place - low
     rows, samples = np.arange(len(points)), np.arange(count)
@@ -124,7 +136,9 @@ def _fit(points: np.ndarray, weights: np.ndarray, place: np.ndarray, count: int,
     ahead = sparse.csr_array((np.ones(count), (samples, (samples + 1) % count)))
     first = (ahead - sparse.eye_array(count, format="csr")) / step
     third = first @ first @ first
-    system = pick.T @ sparse.diags_array(weights) @ pick + (cut / (2 * np.pi)) ** 6 * step * (third.T @ third)
+    system = pick.T @ sparse.diags_array(weights) @ pick + (cut / (2 * np.pi)) ** 6 * step * (
+        third.T @ third
+    )
     return np.asarray(spsolve(sparse.csc_array(system), pick.T @ (weights[:, None] * points)))
 
 
@@ -139,10 +153,15 @@ def _widths_along(table: np.ndarray, steps: np.ndarray, count: int) -> np.ndarra
 def _text(path: Path) -> str:
     """Return the file's text, or say why it cannot be a centre line."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; give the path of a CSV with the columns {','.join(FIELDS)}")
+        raise InputError(
+            f"{path}: no such file; give the path of a CSV with the columns {','.join(FIELDS)}"
+        )
     size = path.stat().st_size
     if size > MOST_BYTES:
-        raise InputError(f"{path}: size is {size} bytes; at most {MOST_BYTES} are read; keep a point every 1 to 5 m")
+        raise InputError(
+            f"{path}: size is {size} bytes; at most {MOST_BYTES} are read; keep a point every 1 "
+            "to 5 m"
+        )
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -163,11 +182,14 @@ def _parse(path: Path, text: str) -> np.ndarray:
             continue
         if len(words) != len(FIELDS):
             raise InputError(
-                f"{path}: line {number} has {len(words)} columns; exactly {len(FIELDS)} are needed: {','.join(FIELDS)}"
+                f"{path}: line {number} has {len(words)} columns; exactly {len(FIELDS)} are "
+                f"needed: {','.join(FIELDS)}"
             )
         rows.append([_number(path, number, *pair) for pair in zip(FIELDS, words, strict=True)])
         if len(rows) > MOST_POINTS:
-            raise InputError(f"{path}: has more than {MOST_POINTS} points; keep a point every 1 to 5 m")
+            raise InputError(
+                f"{path}: has more than {MOST_POINTS} points; keep a point every 1 to 5 m"
+            )
     return np.array(rows, float).reshape(-1, len(FIELDS))
 
 
@@ -178,10 +200,14 @@ def _number(path: Path, number: int, field: str, word: str) -> float:
     except ValueError:
         value = np.nan
     if not np.isfinite(value) or abs(value) > 1e7:
-        raise InputError(f"{path}: line {number}: {field} is {word[:30]!r}; a number in metres is needed; correct it")
+        raise InputError(
+            f"{path}: line {number}: {field} is {word[:30]!r}; a number in metres is needed; "
+            "correct it"
+        )
     if field.startswith("w_") and not 0.0 < value <= WIDEST:
         raise InputError(
-            f"{path}: line {number}: {field} is {value:g}; allowed are half-widths above 0 and up to {WIDEST:g} m; "
+            f"{path}: line {number}: {field} is {value:g}; allowed are half-widths above 0 and up "
+            f"to {WIDEST:g} m; "
             "give the distance from the centre line to the edge"
         )
     return value
@@ -198,18 +224,22 @@ def _drop_repeats(table: np.ndarray) -> np.ndarray:
 def _check_size(path: Path, count: int, steps: np.ndarray) -> None:
     """Refuse files that cannot be a circuit: too few points, too short or long, with a jump."""
     if count < LEAST_POINTS:
-        raise InputError(f"{path}: has {count} different points; at least {LEAST_POINTS} are needed; add points")
+        raise InputError(
+            f"{path}: has {count} different points; at least {LEAST_POINTS} are needed; add points"
+        )
     length = float(steps.sum())
     if not LENGTHS[0] <= length <= LENGTHS[1]:
         raise InputError(
-            f"{path}: the lap is {length:.0f} m long; allowed are {LENGTHS[0]:.0f} to {LENGTHS[1]:.0f} m; "
+            f"{path}: the lap is {length:.0f} m long; allowed are {LENGTHS[0]:.0f} to "
+            f"{LENGTHS[1]:.0f} m; "
             "check that x_m and y_m are in metres"
         )
     worst = int(np.argmax(steps))
     if steps[worst] > min(LONGEST_STEP, length / 4):
         raise InputError(
             f"{path}: point {worst + 1} lies {steps[worst]:.0f} m before the next one; allowed are "
-            f"{min(LONGEST_STEP, length / 4):.0f} m; close the gap, the last point must lead back to the first"
+            f"{min(LONGEST_STEP, length / 4):.0f} m; close the gap, the last point must lead back "
+            "to the first"
         )
 
 
@@ -218,13 +248,16 @@ def _check_shape(path: Path, line: Line) -> None:
     room, at = clearance.gap(line, 1.0)
     if room < 0.0:
         raise InputError(
-            f"{path}: the track crosses or touches itself near x_m {line.x[at]:.0f}, y_m {line.y[at]:.0f} "
+            f"{path}: the track crosses or touches itself near x_m {line.x[at]:.0f}, y_m "
+            f"{line.y[at]:.0f} "
             f"(overlap {-room:.1f} m); separate the two parts or give smaller widths"
         )
     inner = np.where(line.curvature > 0, line.half_left, line.half_right) * np.abs(line.curvature)
     worst = int(np.argmax(inner))
     if inner[worst] >= 0.95:
         raise InputError(
-            f"{path}: the bend near x_m {line.x[worst]:.0f}, y_m {line.y[worst]:.0f} has a radius of "
-            f"{1 / abs(line.curvature[worst]):.1f} m, less than the half-width; widen the bend or narrow the track"
+            f"{path}: the bend near x_m {line.x[worst]:.0f}, y_m {line.y[worst]:.0f} has a radius "
+            "of "
+            f"{1 / abs(line.curvature[worst]):.1f} m, less than the half-width; widen the bend or "
+            "narrow the track"
         )

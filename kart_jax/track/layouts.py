@@ -1,8 +1,9 @@
-"""The shipped circuits as tables, and the command that paints them: `python -m kart_jax.track.layouts [folder]`.
+"""The shipped circuits as tables, and the command that paints them: `python -m
+kart_jax.track.layouts [folder]`.
 
-Car circuits are corner sequences (straight lengths, corner radii and angles) as racing guides describe them; `close`
-changes each number a little until the lap closes at its real length. Kart circuits are our own, drawn as polygons
-with a radius at each corner, which close by themselves.
+Car circuits are corner sequences (straight lengths, corner radii and angles) as racing guides
+describe them; `close` changes each number a little until the lap closes at its real length. Kart
+circuits are our own, drawn as polygons with a radius at each corner, which close by themselves.
 """
 
 import dataclasses
@@ -48,7 +49,8 @@ class Sequence:
 
 @dataclasses.dataclass(frozen=True)
 class Polygon:
-    """A kart circuit as corner points with radii; the start line lies between the last corner and the first."""
+    """A kart circuit as corner points with radii; the start line lies between the last corner and
+    the first."""
 
     title: str
     """One line for lists and previews."""
@@ -87,12 +89,26 @@ MONZA = Sequence(
     width=11.0,
     heading=84.0,
     pieces=(
-        *(straight(560), right(15, 85), straight(20), left(22, 115), straight(20), right(60, 25)),  # Rettifilo
+        *(
+            straight(560),
+            right(15, 85),
+            straight(20),
+            left(22, 115),
+            straight(20),
+            right(60, 25),
+        ),  # Rettifilo
         *(straight(130), right(310, 90), straight(400)),  # Curva Grande
         *(left(24, 62), straight(6), right(28, 50), straight(240)),  # Roggia
         *(right(75, 102), straight(190)),  # Lesmo 1
         *(right(55, 66), straight(370), left(500, 10), straight(590)),  # Lesmo 2, Serraglio
-        *(left(50, 50), straight(55), right(75, 62), straight(50), left(110, 58), straight(940)),  # Ascari
+        *(
+            left(50, 50),
+            straight(55),
+            right(75, 62),
+            straight(50),
+            left(110, 58),
+            straight(940),
+        ),  # Ascari
         *(right(95, 100), right(230, 77), straight(540)),  # Parabolica
     ),
 )
@@ -106,13 +122,39 @@ SPA = Sequence(
         *(straight(260), right(18, 156), straight(200), right(600, 12), straight(330)),  # La Source
         *(left(110, 24), right(110, 58), left(150, 26)),  # Eau Rouge, Raidillon
         *(straight(260), right(450, 18), straight(740)),  # Kemmel
-        *(right(45, 75), straight(30), left(45, 70), straight(80), right(60, 66), straight(340)),  # Les Combes, Malmedy
-        *(right(45, 174), straight(100), left(60, 60), straight(470)),  # Bruxelles, Speaker's Corner
+        *(
+            right(45, 75),
+            straight(30),
+            left(45, 70),
+            straight(80),
+            right(60, 66),
+            straight(340),
+        ),  # Les Combes, Malmedy
+        *(
+            right(45, 174),
+            straight(100),
+            left(60, 60),
+            straight(470),
+        ),  # Bruxelles, Speaker's Corner
         *(left(120, 84), straight(60), left(130, 74), straight(310)),  # Pouhon
         *(right(75, 82), straight(50), left(85, 76), straight(150)),  # Fagnes
         *(right(75, 84), straight(110), right(130, 66), straight(180)),  # Stavelot, Paul Frere
-        *(right(600, 40), straight(300), left(350, 36), straight(150), left(160, 46), straight(330)),  # Blanchimont
-        *(right(500, 16), straight(200), right(18, 95), straight(20), left(18, 120), straight(380)),  # Bus Stop
+        *(
+            right(600, 40),
+            straight(300),
+            left(350, 36),
+            straight(150),
+            left(160, 46),
+            straight(330),
+        ),  # Blanchimont
+        *(
+            right(500, 16),
+            straight(200),
+            right(18, 95),
+            straight(20),
+            left(18, 120),
+            straight(380),
+        ),  # Bus Stop
     ),
 )
 
@@ -123,13 +165,40 @@ SILVERSTONE = Sequence(
     heading=53.0,
     pieces=(
         *(straight(200), right(130, 56), straight(60), left(230, 45), straight(190)),  # Abbey, Farm
-        *(right(30, 125), straight(75), left(25, 160), straight(60), left(110, 58), straight(590)),  # to Aintree
+        *(
+            right(30, 125),
+            straight(75),
+            left(25, 160),
+            straight(60),
+            left(110, 58),
+            straight(590),
+        ),  # to Aintree
         *(left(60, 122), straight(45), right(50, 205), straight(160)),  # Brooklands, Luffield
         *(right(270, 51), straight(330)),  # Woodcote
         *(right(105, 75), straight(80), right(900, 18), straight(60)),  # Copse
-        *(left(160, 35), right(110, 65), straight(10), left(75, 75), right(80, 108), left(150, 24)),  # Becketts
-        *(straight(690), right(85, 105), straight(40), left(700, 18), straight(80)),  # Hangar Straight, Stowe
-        *(left(28, 66), straight(30), right(35, 66), straight(20), right(110, 90), straight(270)),  # Vale, Club
+        *(
+            left(160, 35),
+            right(110, 65),
+            straight(10),
+            left(75, 75),
+            right(80, 108),
+            left(150, 24),
+        ),  # Becketts
+        *(
+            straight(690),
+            right(85, 105),
+            straight(40),
+            left(700, 18),
+            straight(80),
+        ),  # Hangar Straight, Stowe
+        *(
+            left(28, 66),
+            straight(30),
+            right(35, 66),
+            straight(20),
+            right(110, 90),
+            straight(270),
+        ),  # Vale, Club
     ),
 )
 
@@ -139,7 +208,15 @@ CIRCUIT = Polygon(
     lap=850.0,
     width=8.5,
     corners=(
-        *((140, 0, 16), (162, 88, 12), (90, 48, 13), (104, 132, 20), (34, 156, 16), (10, 82, 15), (-52, 112, 13)),
+        *(
+            (140, 0, 16),
+            (162, 88, 12),
+            (90, 48, 13),
+            (104, 132, 20),
+            (34, 156, 16),
+            (10, 82, 15),
+            (-52, 112, 13),
+        ),
         *((-74, 32, 24), (-30, 0, 26)),
     ),
 )
@@ -157,8 +234,24 @@ HANGAR_NINE = Polygon(
     width=6.5,
     corners=(
         # A hairpin is two corners whose arcs meet halfway, so that it has one apex.
-        *((104, 0, 8), (108, 66, 10), (90, 70, 10), (82, 18, 10), (64, 18, 10), (62, 62, 10), (44, 62, 10)),
-        *((42, 18, 10), (24, 18, 10), (22, 44, 14), (2, 50, 8), (4, 68, 8), (-20, 72, 8), (-24, 0, 12)),
+        *(
+            (104, 0, 8),
+            (108, 66, 10),
+            (90, 70, 10),
+            (82, 18, 10),
+            (64, 18, 10),
+            (62, 62, 10),
+            (44, 62, 10),
+        ),
+        *(
+            (42, 18, 10),
+            (24, 18, 10),
+            (22, 44, 14),
+            (2, 50, 8),
+            (4, 68, 8),
+            (-20, 72, 8),
+            (-24, 0, 12),
+        ),
     ),
 )
 
@@ -167,7 +260,15 @@ QUARRY_BOWL = Polygon(
     lap=880.0,
     width=8.0,
     corners=(
-        *((-66, -123, 18), (-116, -42, 10), (-31, -55, 10), (-82, -10, 9), (13, 39, 10), (-72, 93, 11), (-25, 120, 30)),
+        *(
+            (-66, -123, 18),
+            (-116, -42, 10),
+            (-31, -55, 10),
+            (-82, -10, 9),
+            (13, 39, 10),
+            (-72, 93, 11),
+            (-25, 120, 30),
+        ),
         *((53, 40, 13), (83, 77, 11), (125, 23, 9), (51, -7, 50), (6, -37, 25), (61, -117, 11)),
     ),
 )
@@ -177,8 +278,24 @@ WINDMILL_PARK = Polygon(
     lap=1090.0,
     width=9.0,
     corners=(
-        *((-25, -96, 70), (14, -135, 9), (34, -107, 48), (86, -80, 24), (162, -17, 11), (108, 25, 38), (58, 17, 52)),
-        *((-3, 76, 11), (21, 93, 10), (-18, 126, 24), (-96, 62, 11), (-58, 38, 44), (-21, 45, 43), (46, -6, 26)),
+        *(
+            (-25, -96, 70),
+            (14, -135, 9),
+            (34, -107, 48),
+            (86, -80, 24),
+            (162, -17, 11),
+            (108, 25, 38),
+            (58, 17, 52),
+        ),
+        *(
+            (-3, 76, 11),
+            (21, 93, 10),
+            (-18, 126, 24),
+            (-96, 62, 11),
+            (-58, 38, 44),
+            (-21, 45, 43),
+            (46, -6, 26),
+        ),
         *((-18, -67, 11), (-134, 32, 16), (-157, -7, 28)),
     ),
 )
@@ -188,17 +305,34 @@ ALDER_RING = Polygon(
     lap=1350.0,
     width=9.5,
     corners=(
-        *((172, -104, 21), (55, -200, 9), (-4, -92, 13), (25, -67, 27), (-39, 7, 21), (-70, -7, 17), (-135, 50, 29)),
-        *((-109, 79, 41), (-78, 93, 26), (51, -51, 34), (90, -40, 10), (-41, 111, 14), (4, 142, 29), (78, 78, 76)),
+        *(
+            (172, -104, 21),
+            (55, -200, 9),
+            (-4, -92, 13),
+            (25, -67, 27),
+            (-39, 7, 21),
+            (-70, -7, 17),
+            (-135, 50, 29),
+        ),
+        *(
+            (-109, 79, 41),
+            (-78, 93, 26),
+            (51, -51, 34),
+            (90, -40, 10),
+            (-41, 111, 14),
+            (4, 142, 29),
+            (78, 78, 76),
+        ),
     ),
 )
 
 
 def close(sequence: Sequence) -> np.ndarray:
-    """Change the numbers of a corner sequence as little as possible so that the lap closes at its length.
+    """Change the numbers of a corner sequence as little as possible so that the lap closes at its
+    length.
 
-    Straights may stretch (weight 15 % + 10 m), radii (15 %) and angles (3° + 5 %); the end must meet the start in
-    place and direction and the lap must be right, each to a millimetre or so.
+    Straights may stretch (weight 15 % + 10 m), radii (15 %) and angles (3° + 5 %); the end must
+    meet the start in place and direction and the lap must be right, each to a millimetre or so.
 
     Returns:
         The path (M, 2) m.
@@ -217,7 +351,12 @@ def close(sequence: Sequence) -> np.ndarray:
     def misfit(z: np.ndarray) -> np.ndarray:
         sizes, angles = unpack(z)
         end, lengths = _ends(sizes, angles, bend)
-        hard = [end[-1].real, end[-1].imag, lengths.sum() - sequence.lap, 100.0 * (angles.sum() - full)]
+        hard = [
+            end[-1].real,
+            end[-1].imag,
+            lengths.sum() - sequence.lap,
+            100.0 * (angles.sum() - full),
+        ]
         return np.concatenate([z, 1e3 * np.array(hard)])
 
     sizes, angles = unpack(least_squares(misfit, np.zeros(2 * count)).x)
@@ -255,7 +394,9 @@ def line(layout: Sequence | Polygon) -> Line:
         path = close(layout)
     else:
         table = np.array(layout.corners)
-        path = corners.rounded(table[:, :2], corners.fit_radii(table[:, :2], table[:, 2]), layout.start)
+        path = corners.rounded(
+            table[:, :2], corners.fit_radii(table[:, :2], table[:, 2]), layout.start
+        )
     for _ in range(2):  # softening shortens the lap by a few metres
         path = path * (layout.lap / corners.soften(path, layout.blend, half, half).length)
     return corners.soften(path, layout.blend, half, half)
@@ -281,7 +422,9 @@ LAYOUTS: dict[str, Sequence | Polygon] = {
 }
 
 
-def new(name: str, folder: str | Path = "tracks", metres_per_pixel: float = 0.25, replace: bool = False) -> Path:
+def new(
+    name: str, folder: str | Path = "tracks", metres_per_pixel: float = 0.25, replace: bool = False
+) -> Path:
     """Write a plain kart circuit as a picture to paint on, with its entry in `checkpoints.json`.
 
     Raises:
@@ -293,7 +436,9 @@ def new(name: str, folder: str | Path = "tracks", metres_per_pixel: float = 0.25
 def main(folder: str = "tracks") -> None:
     """Paint every circuit of `LAYOUTS` into `folder`."""
     for name, layout in LAYOUTS.items():
-        draw.save(line(layout), name, Path(folder), layout.metres_per_pixel, layout.title, replace=True)
+        draw.save(
+            line(layout), name, Path(folder), layout.metres_per_pixel, layout.title, replace=True
+        )
 
 
 if __name__ == "__main__":

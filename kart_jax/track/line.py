@@ -1,7 +1,7 @@
 """The centre line as a smooth periodic spline, resampled to one spacing.
 
-Host side, float64 NumPy. `Line` is what every source of a track (picture, CSV, generator) produces and
-what `field.build` turns into device arrays.
+Host side, float64 NumPy. `Line` is what every source of a track (picture, CSV, generator) produces
+and what `field.build` turns into device arrays.
 """
 
 import dataclasses
@@ -15,7 +15,8 @@ from kart_jax.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A closed centre line sampled at equal arc length in the driving direction; sample 0 is on the start line."""
+    """A closed centre line sampled at equal arc length in the driving direction; sample 0 is on the
+    start line."""
 
     x: np.ndarray  # (N,) m, east
     y: np.ndarray  # (N,) m, north
@@ -39,8 +40,8 @@ class Line:
 def periodic_spline(points: np.ndarray, rounds: int = 3) -> tuple[CubicSpline, float]:
     """Interpolate closed points (M, k) by a periodic cubic spline over arc length.
 
-    The first two columns are x and y in m; further columns ride along. The parameter starts as chord
-    length and is replaced `rounds` times by the arc length measured on the spline itself.
+    The first two columns are x and y in m; further columns ride along. The parameter starts as
+    chord length and is replaced `rounds` times by the arc length measured on the spline itself.
 
     Returns:
         The spline over [0, length] and the length in m.
@@ -65,7 +66,9 @@ def _arc_lengths(spline: CubicSpline, knots: np.ndarray) -> np.ndarray:
     return np.hypot(velocity[..., 0], velocity[..., 1]) @ weight * half
 
 
-def resample(points: np.ndarray, half_left: np.ndarray, half_right: np.ndarray, spacing: float = 1.0) -> Line:
+def resample(
+    points: np.ndarray, half_left: np.ndarray, half_right: np.ndarray, spacing: float = 1.0
+) -> Line:
     """Turn closed points into a `Line` with equal spacing close to `spacing`.
 
     Args:
@@ -81,7 +84,9 @@ def resample(points: np.ndarray, half_left: np.ndarray, half_right: np.ndarray, 
         InputError: fewer than 8 points, or consecutive equal points.
     """
     if len(points) < 8:
-        raise InputError(f"the centre line has {len(points)} points; at least 8 are needed to close a circuit")
+        raise InputError(
+            f"the centre line has {len(points)} points; at least 8 are needed to close a circuit"
+        )
     spline, length = periodic_spline(np.column_stack([points, half_left, half_right]))
     count = max(8, round(length / spacing))
     s = np.arange(count) * (length / count)
@@ -89,7 +94,9 @@ def resample(points: np.ndarray, half_left: np.ndarray, half_right: np.ndarray, 
     dx, dy = velocity[:, 0], velocity[:, 1]
     curvature = (dx * acceleration[:, 1] - dy * acceleration[:, 0]) / np.hypot(dx, dy) ** 3
     heading = np.unwrap(np.arctan2(dy, dx))
-    return Line(position[:, 0], position[:, 1], heading, curvature, position[:, 2], position[:, 3], length)
+    return Line(
+        position[:, 0], position[:, 1], heading, curvature, position[:, 2], position[:, 3], length
+    )
 
 
 def reverse(line: Line) -> Line:
@@ -101,7 +108,9 @@ def reverse(line: Line) -> Line:
 
 def start_at(line: Line, s: float) -> Line:
     """The same circuit with its start line moved to arc length `s` in m."""
-    spline, length = periodic_spline(np.column_stack([line.x, line.y, line.half_left, line.half_right]))
+    spline, length = periodic_spline(
+        np.column_stack([line.x, line.y, line.half_left, line.half_right])
+    )
     at = spline(np.mod(s + np.arange(line.count) * (length / line.count), length))
     return resample(at[:, :2], at[:, 2], at[:, 3], line.spacing)
 
@@ -109,7 +118,8 @@ def start_at(line: Line, s: float) -> Line:
 def foot(line: Line, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Arc length s (M,) m in [0, length) and offset n (M,) m (positive left) of points (M, 2) m.
 
-    The nearest sample, then two Newton steps on the spline: the foot is where (p - c(s)) . c'(s) = 0.
+    The nearest sample, then two Newton steps on the spline: the foot is where (p - c(s)) . c'(s) =
+    0.
     """
     spline, length = periodic_spline(np.column_stack([line.x, line.y]))
     _, index = KDTree(np.column_stack([line.x, line.y])).query(points)

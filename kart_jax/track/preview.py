@@ -1,4 +1,5 @@
-"""A picture of a circuit as the simulator sees it: map with marks above, curvature and widths below. Host side."""
+"""A picture of a circuit as the simulator sees it: map with marks above, curvature and widths
+below. Host side."""
 
 import os
 from pathlib import Path
@@ -12,8 +13,8 @@ from matplotlib.figure import Figure
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
 from kart_jax.track import field
+from kart_jax.track.derive import Circuit
 from kart_jax.track.line import Line
-from kart_jax.track.load import Circuit
 from kart_jax.track.types import Column
 
 GRASS, ASPHALT = "#cfe3c4", "#5a5d63"
@@ -35,7 +36,9 @@ def write(circuit: Circuit, path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path)
     if path.suffix.lower() != ".png":
-        raise InputError(f"preview is {path}; only .png is written, so give a name that ends in .png")
+        raise InputError(
+            f"preview is {path}; only .png is written, so give a name that ends in .png"
+        )
     figure = draw(circuit)
     with replacing(path) as part:
         FigureCanvasAgg(figure).print_figure(part, dpi=110, format="png")
@@ -45,7 +48,9 @@ def write(circuit: Circuit, path: str | os.PathLike[str]) -> Path:
 def draw(circuit: Circuit) -> Figure:
     """The preview as a figure; nothing global is touched."""
     line = circuit.line
-    tall = float(np.clip(9.5 * np.ptp(line.y) / np.ptp(line.x), 4.0, 10.0)) + 1.0  # inches of the map
+    tall = (
+        float(np.clip(9.5 * np.ptp(line.y) / np.ptp(line.x), 4.0, 10.0)) + 1.0
+    )  # inches of the map
     figure = Figure(figsize=(11, tall + 3.0), layout="constrained")
     plan, profile = figure.subplots(2, 1, height_ratios=(tall, 2.5))
     rows = field.sample_rows(line, field.rubbered_line(line), field.Asphalt(line))
@@ -56,7 +61,11 @@ def draw(circuit: Circuit) -> Figure:
     plan.set_xlabel("x in m")
     plan.set_ylabel("y in m")
     figure.legend(
-        *plan.get_legend_handles_labels(), loc="outside upper center", ncols=7, fontsize=8, facecolor="#a9adb3"
+        *plan.get_legend_handles_labels(),
+        loc="outside upper center",
+        ncols=7,
+        fontsize=8,
+        facecolor="#a9adb3",
     )
     full = line.half_left + line.half_right
     heading = f"{circuit.name}: {circuit.title}\n" if circuit.title else f"{circuit.name}: "
@@ -71,7 +80,10 @@ def draw(circuit: Circuit) -> Figure:
 def _draw_ground(plan: Axes, line: Line, rows: np.ndarray) -> None:
     """Grass up to the barriers, asphalt, kerbs, barriers and the rubbered line."""
     left, right = rows[:, Column.HALF_LEFT], -rows[:, Column.HALF_RIGHT]
-    outer = [_beside(line, rows[:, Column.BARRIER_LEFT]), _beside(line, -rows[:, Column.BARRIER_RIGHT])]
+    outer = [
+        _beside(line, rows[:, Column.BARRIER_LEFT]),
+        _beside(line, -rows[:, Column.BARRIER_RIGHT]),
+    ]
     plan.set_facecolor("#f4f4ee")
     for edges, colour in ((outer, GRASS), ([_beside(line, left), _beside(line, right)], ASPHALT)):
         _draw_band(plan, edges[0], edges[1], colour)
@@ -81,13 +93,18 @@ def _draw_ground(plan: Axes, line: Line, rows: np.ndarray) -> None:
         curve = _beside(line, edge + 0.4 * out)
         shown = np.where((rows[:, column] > 0.5)[:, None], curve[:-1], np.nan)
         plan.plot(*shown.T, color="#c8342c", lw=1.8, label="kerb" if out > 0 else None)
-    plan.plot(*_beside(line, rows[:, Column.RUBBER]).T, color="#26282c", lw=1.2, alpha=0.7, label="rubber")
+    plan.plot(
+        *_beside(line, rows[:, Column.RUBBER]).T, color="#26282c", lw=1.2, alpha=0.7, label="rubber"
+    )
 
 
 def _draw_band(plan: Axes, left: np.ndarray, right: np.ndarray, colour: str) -> None:
-    """Fill between two closed curves (N + 1, 2), quadrilateral by quadrilateral, so that no bend turns inside out."""
+    """Fill between two closed curves (N + 1, 2), quadrilateral by quadrilateral, so that no bend
+    turns inside out."""
     quads = np.stack([left[:-1], left[1:], right[1:], right[:-1]], axis=1)
-    plan.add_collection(PolyCollection(list(quads), facecolors=colour, edgecolors=colour, linewidths=0.6))
+    plan.add_collection(
+        PolyCollection(list(quads), facecolors=colour, edgecolors=colour, linewidths=0.6)
+    )
 
 
 def _beside(line: Line, n: np.ndarray) -> np.ndarray:
@@ -99,18 +116,31 @@ def _beside(line: Line, n: np.ndarray) -> np.ndarray:
 def _draw_line(figure: Figure, plan: Axes, line: Line) -> None:
     """The centre line coloured by curvature."""
     curve = _beside(line, np.zeros(line.count))
-    pieces = LineCollection(list(np.stack([curve[:-1], curve[1:]], axis=1)), cmap="coolwarm", linewidths=2.2)
+    pieces = LineCollection(
+        list(np.stack([curve[:-1], curve[1:]], axis=1)), cmap="coolwarm", linewidths=2.2
+    )
     pieces.set_array(line.curvature)
     pieces.set_clim(-SHARPEST, SHARPEST)
     plan.add_collection(pieces)
-    figure.colorbar(pieces, ax=plan, label="curvature in 1/m (left-hand bends positive)", shrink=0.7, extend="both")
+    figure.colorbar(
+        pieces,
+        ax=plan,
+        label="curvature in 1/m (left-hand bends positive)",
+        shrink=0.7,
+        extend="both",
+    )
 
 
 def _draw_marks(plan: Axes, circuit: Circuit) -> None:
     """Gates, sector lines, the start line with the driving direction, and the start grid."""
     line = circuit.line
     for s in circuit.gates[1:]:
-        plan.plot(*_across(line, s).T, color="white", lw=1.0, label="gate" if s == circuit.gates[1] else None)
+        plan.plot(
+            *_across(line, s).T,
+            color="white",
+            lw=1.0,
+            label="gate" if s == circuit.gates[1] else None,
+        )
     for s, number in zip(circuit.sectors[1:], (2, 3), strict=True):
         ends = _across(line, s, 2.0)
         plan.plot(*ends.T, color="#1f6fd6", lw=2.5, label=f"sector {number}")
@@ -126,7 +156,11 @@ def _draw_marks(plan: Axes, circuit: Circuit) -> None:
     s, n = field.start_grid(line)
     at = np.mod(np.round(s / line.spacing).astype(int), line.count)
     plan.plot(
-        line.x[at] - np.sin(line.heading[at]) * n, line.y[at] + np.cos(line.heading[at]) * n, "s", color="#ffe08a", ms=2
+        line.x[at] - np.sin(line.heading[at]) * n,
+        line.y[at] + np.cos(line.heading[at]) * n,
+        "s",
+        color="#ffe08a",
+        ms=2,
     )
 
 
@@ -134,7 +168,9 @@ def _across(line: Line, s: float, past: float = 0.0) -> np.ndarray:
     """Ends (2, 2) m of a line across the track at `s`, reaching `past` metres over the edges."""
     at = round(s / line.spacing) % line.count
     n = np.array([line.half_left[at] + past, -line.half_right[at] - past])
-    return np.column_stack([line.x[at] - np.sin(line.heading[at]) * n, line.y[at] + np.cos(line.heading[at]) * n])
+    return np.column_stack(
+        [line.x[at] - np.sin(line.heading[at]) * n, line.y[at] + np.cos(line.heading[at]) * n]
+    )
 
 
 def _draw_profile(profile: Axes, circuit: Circuit) -> None:

@@ -9,18 +9,21 @@ from kart_jax.errors import InputError
 from kart_jax.track.types import Tracks
 
 LARGEST_INDEX = 2**31 - 1  # the look-ups flatten (track, row, column) into one int32
-VIEW_WORDS = 4  # per cell, in the view's own picture of the ground, which numbers all words by one int32
+VIEW_WORDS = (
+    4  # per cell, in the view's own picture of the ground, which numbers all words by one int32
+)
 
 
 def stack(circuits: Sequence[Tracks]) -> Tracks:
-    """Join stacks of circuits along their leading axis; a circuit answers every query as it does alone.
+    """Join stacks of circuits along their leading axis; a circuit answers every query as it does
+    alone.
 
-    Samples are padded with their row 0, cells with 0, gates with inf; `count`, `extent` and `gate_count`
-    say how much is in use.
+    Samples are padded with their row 0, cells with 0, gates with inf; `count`, `extent` and
+    `gate_count` say how much is in use.
 
     Raises:
-        InputError: nothing to stack, different cell sizes, or more cells than an int32 can number, be it here or
-            in the view, which keeps `VIEW_WORDS` words of each cell in use.
+        InputError: nothing to stack, different cell sizes, or more cells than an int32 can number,
+            be it here or in the view, which keeps `VIEW_WORDS` words of each cell in use.
     """
     if not circuits:
         raise InputError("the list of tracks is empty; name at least one track")
@@ -28,11 +31,15 @@ def stack(circuits: Sequence[Tracks]) -> Tracks:
         return circuits[0]
     sizes = sorted({c.cell_size for c in circuits})
     if len(sizes) > 1:
-        raise InputError(f"the tracks have cell sizes {sizes} m; build every track of a stack with the same cell_size")
+        raise InputError(
+            f"the tracks have cell sizes {sizes} m; build every track of a stack with the same "
+            "cell_size"
+        )
     words = VIEW_WORDS * sum(_cells_in_use(c) for c in circuits)
     if words > LARGEST_INDEX:
         raise InputError(
-            f"the stack of {sum(c.size for c in circuits)} tracks needs {words} words for its view, more than 2^31; "
+            f"the stack of {sum(c.size for c in circuits)} tracks needs {words} words for its "
+            "view, more than 2^31; "
             "use fewer or smaller tracks"
         )
     samples = _join([np.asarray(c.samples) for c in circuits])
@@ -47,7 +54,9 @@ def stack(circuits: Sequence[Tracks]) -> Tracks:
         )
     }  # fmt: skip
     arrays = {name: jnp.asarray(array) for name, array in joined.items()}
-    return Tracks(samples=jnp.asarray(samples), count=jnp.asarray(counts), cell_size=sizes[0], **arrays)
+    return Tracks(
+        samples=jnp.asarray(samples), count=jnp.asarray(counts), cell_size=sizes[0], **arrays
+    )
 
 
 def _cells_in_use(circuits: Tracks) -> int:
@@ -58,11 +67,14 @@ def _cells_in_use(circuits: Tracks) -> int:
 
 def _join(parts: list[np.ndarray], fill: float = 0) -> np.ndarray:
     """Concatenate along axis 0 after padding the other axes at their ends with `fill`."""
-    shape = np.max([part.shape[1:] for part in parts], axis=0).astype(int) if parts[0].ndim > 1 else ()
+    shape = (
+        np.max([part.shape[1:] for part in parts], axis=0).astype(int) if parts[0].ndim > 1 else ()
+    )
     total = sum(len(part) for part in parts)
     if total * int(np.prod(shape)) > LARGEST_INDEX:
         raise InputError(
-            f"the stack of {total} tracks has arrays of {' x '.join(map(str, shape))} each, more than 2^31 numbers in "
+            f"the stack of {total} tracks has arrays of {' x '.join(map(str, shape))} each, more "
+            "than 2^31 numbers in "
             "all; use fewer tracks, or do not mix thousands of small tracks with a very large one"
         )
     whole = np.full((total, *shape), fill, parts[0].dtype)

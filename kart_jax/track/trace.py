@@ -1,13 +1,13 @@
 """From the coverage of pixels to a centre line with half-widths.
 
-Host side. The points as far from the infield as from the outside form one closed curve, the first guess.
-It is then refined: march along both normals to where the coverage falls through one half, move to the middle,
-smooth, and again. Smoothing is the closed curve p(s) that minimises
+Host side. The points as far from the infield as from the outside form one closed curve, the first
+guess. It is then refined: march along both normals to where the coverage falls through one half,
+move to the middle, smooth, and again. Smoothing is the closed curve p(s) that minimises
 
     sum |p(s_i) - d_i|² Δs + (c / 2 pi)^6 ∫ |p'''|² ds,
 
-which for evenly spaced points d_i is the filter 1 / (1 + (c f)^6) over spatial frequency f: it halves waves of
-length c, and leaves straights and circles alone.
+which for evenly spaced points d_i is the filter 1 / (1 + (c f)^6) over spatial frequency f: it
+halves waves of length c, and leaves straights and circles alone.
 """
 
 import numpy as np
@@ -28,7 +28,8 @@ MOST_WIDTH = 60.0  # m
 
 
 def trace(coverage: np.ndarray, metres_per_pixel: float, name: str) -> Line:
-    """Centre line and half-widths of the one loop in a picture, counterclockwise, from an arbitrary start.
+    """Centre line and half-widths of the one loop in a picture, counterclockwise, from an arbitrary
+    start.
 
     Args:
         coverage: (H, W) how much of each pixel is track, row 0 at the top.
@@ -39,15 +40,20 @@ def trace(coverage: np.ndarray, metres_per_pixel: float, name: str) -> Line:
         The `Line`; its origin is the bottom-left corner of the picture.
 
     Raises:
-        InputError: the picture is not one closed loop, or the track is too short, long, narrow or wide.
+        InputError: the picture is not one closed loop, or the track is too short, long, narrow or
+            wide.
     """
-    whole, track, infield = (part[::-1] for part in clean(coverage, metres_per_pixel, name))  # row 0 at the bottom
+    whole, track, infield = (
+        part[::-1] for part in clean(coverage, metres_per_pixel, name)
+    )  # row 0 at the bottom
     points, reach = _middle_curve(track, infield)
     length = _run(points)[-1] * metres_per_pixel
     if not LENGTHS[0] <= length <= LENGTHS[1]:
         raise InputError(
-            f"{name}: the lap is {length:.0f} m long with metres_per_pixel {metres_per_pixel:g}; allowed are "
-            f"{LENGTHS[0]:.0f} to {LENGTHS[1]:.0f} m, so correct metres_per_pixel in the checkpoints.json"
+            f"{name}: the lap is {length:.0f} m long with metres_per_pixel {metres_per_pixel:g}; "
+            "allowed are "
+            f"{LENGTHS[0]:.0f} to {LENGTHS[1]:.0f} m, so correct metres_per_pixel in the "
+            "checkpoints.json"
         )
     cut = max(CUT / metres_per_pixel, CUT_PIXELS)
     step = cut / 20.0
@@ -63,7 +69,8 @@ def trace(coverage: np.ndarray, metres_per_pixel: float, name: str) -> Line:
 
 
 def _middle_curve(track: np.ndarray, infield: np.ndarray) -> tuple[np.ndarray, float]:
-    """Counterclockwise curve (M, 2) px [column, row from the bottom] midway between infield and outside.
+    """Counterclockwise curve (M, 2) px [column, row from the bottom] midway between infield and
+    outside.
 
     Also how far from it an edge can be, px.
     """
@@ -104,7 +111,8 @@ def even(points: np.ndarray, step: float) -> np.ndarray:
 
 
 def smooth(values: np.ndarray, step: float, cut: float) -> np.ndarray:
-    """Smooth closed, evenly spaced values (M, ...) along their first axis; see the module docstring."""
+    """Smooth closed, evenly spaced values (M, ...) along their first axis; see the module
+    docstring."""
     frequency = np.fft.rfftfreq(len(values), step)
     gain = 1.0 / (1.0 + (cut * frequency) ** 6)
     spectrum = np.fft.rfft(values, axis=0)
@@ -126,7 +134,9 @@ def _edges(whole: np.ndarray, curve: np.ndarray, reach: float) -> tuple[np.ndarr
     return left, right
 
 
-def _first_fall(whole: np.ndarray, curve: np.ndarray, way: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+def _first_fall(
+    whole: np.ndarray, curve: np.ndarray, way: np.ndarray, offsets: np.ndarray
+) -> np.ndarray:
     """Distance (M,) px along `way` at which the coverage first falls through one half."""
     x = curve[:, :1] + way[:, :1] * offsets
     y = curve[:, 1:] + way[:, 1:] * offsets
@@ -139,15 +149,22 @@ def _first_fall(whole: np.ndarray, curve: np.ndarray, way: np.ndarray, offsets: 
     return offsets[last - 1] + part * (offsets[last] - offsets[last - 1])
 
 
-def _check_width(curve: np.ndarray, width: np.ndarray, metres_per_pixel: float, name: str, height: int) -> None:
+def _check_width(
+    curve: np.ndarray, width: np.ndarray, metres_per_pixel: float, name: str, height: int
+) -> None:
     """Refuse a track that is too narrow or too wide somewhere."""
     least = max(LEAST_WIDTH / metres_per_pixel, LEAST_PIXELS)
     narrow, wide = int(np.argmin(width)), int(np.argmax(width))
-    for at, bad in ((narrow, width[narrow] < least), (wide, width[wide] * metres_per_pixel > MOST_WIDTH)):
+    for at, bad in (
+        (narrow, width[narrow] < least),
+        (wide, width[wide] * metres_per_pixel > MOST_WIDTH),
+    ):
         if bad:
             column, row = np.round([curve[at, 0], height - 1 - curve[at, 1]]).astype(int)
             raise InputError(
-                f"{name}: the track is {width[at] * metres_per_pixel:.1f} m ({width[at]:.0f} pixels) wide at pixel "
-                f"[{column}, {row}]; allowed are {least * metres_per_pixel:.1f} to {MOST_WIDTH:.0f} m, so draw it "
+                f"{name}: the track is {width[at] * metres_per_pixel:.1f} m ({width[at]:.0f} "
+                "pixels) wide at pixel "
+                f"[{column}, {row}]; allowed are {least * metres_per_pixel:.1f} to "
+                f"{MOST_WIDTH:.0f} m, so draw it "
                 f"{'wider' if at == narrow else 'narrower'} there or correct metres_per_pixel"
             )

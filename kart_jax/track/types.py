@@ -1,12 +1,14 @@
-"""What a track is on the device: centre-line samples, a cell index, gates, sectors and a start grid.
+"""What a track is on the device: centre-line samples, a cell index, gates, sectors and a start
+grid.
 
 A `Tracks` is always a stack: every array starts with the axis T of circuits, so that one jitted
 step serves karts on different circuits; a kart carries the int32 index of its circuit. The samples
 run in the driving direction at one spacing per circuit, and sample 0 lies on the start/finish line.
-The cell index names, for each square cell of the plane, the sample nearest to the middle of the cell:
-one look-up there, one row of `samples`, and the local circle through that row give arc length and
-offset to the accuracy of the circle (see `query.locate`), at any resolution. What varies along the line carries
-its slope in the same row, so that a query is continuous from sample to sample with a single look-up.
+The cell index names, for each square cell of the plane, the sample nearest to the middle of the
+cell: one look-up there, one row of `samples`, and the local circle through that row give arc length
+and offset to the accuracy of the circle (see `query.locate`), at any resolution. What varies along
+the line carries its slope in the same row, so that a query is continuous from sample to sample with
+a single look-up.
 """
 
 import enum
@@ -40,21 +42,28 @@ class Column(enum.IntEnum):
     KERB_RIGHT_SLOPE = 19
 
 
-@struct.dataclass
-class Tracks:
+class Tracks(struct.PyTreeNode):
     """A stack of T circuits as fixed-shape device arrays (see the module docstring)."""
 
-    samples: chex.Array  # (T, N, 20) float32, columns as in `Column`; rows past `count` repeat row 0
+    samples: (
+        chex.Array
+    )  # (T, N, 20) float32, columns as in `Column`; rows past `count` repeat row 0
     count: chex.Array  # (T,) int32, samples in use
     spacing: chex.Array  # (T,) float32, m between samples; count * spacing = length
     length: chex.Array  # (T,) float32, m, lap length along the centre line
     cells: chex.Array  # (T, H, W) uint16, nearest sample of each cell; row 0 is the south edge
     origin: chex.Array  # (T, 2) float32, m, south-west corner of cell (0, 0)
     extent: chex.Array  # (T, 2) float32, m, width (east) and height (north) of the circuit's own cells, before padding
-    gates: chex.Array  # (T, G) float32, m, arc length of each gate, ascending, 0 = start line; padded with inf
+    gates: (
+        chex.Array
+    )  # (T, G) float32, m, arc length of each gate, ascending, 0 = start line; padded with inf
     gate_count: chex.Array  # (T,) int32
-    sectors: chex.Array  # (T, 3) float32, m, arc length at which each sector starts; sectors[:, 0] = 0
-    grid_s: chex.Array  # (T, P) float32, m, arc length of each start-grid slot (just before the line)
+    sectors: (
+        chex.Array
+    )  # (T, 3) float32, m, arc length at which each sector starts; sectors[:, 0] = 0
+    grid_s: (
+        chex.Array
+    )  # (T, P) float32, m, arc length of each start-grid slot (just before the line)
     grid_n: chex.Array  # (T, P) float32, m, offset of each slot
     cell_size: float = struct.field(pytree_node=False, default=1.0)  # m, side of a cell
 
@@ -64,8 +73,7 @@ class Tracks:
         return self.count.shape[0]
 
 
-@struct.dataclass
-class TrackPoint:
+class TrackPoint(struct.PyTreeNode):
     """Where a point of the plane lies relative to one circuit; every field has the shape of x."""
 
     s: chex.Array  # m, arc length in [0, length)

@@ -1,5 +1,6 @@
-# What pyright knows of chex in this project. chex.Array is declared as jax.Array or a NumPy array or scalar; with that
-# union every operator is checked four times four ways and indexing is refused, as NumPy scalars have none.
+# What pyright knows of chex in this project. chex.Array is declared as jax.Array or a NumPy array
+# or scalar; with that union every operator is checked four times four ways and indexing is refused,
+# as NumPy scalars have none.
 from collections.abc import Callable
 from typing import Any, TypeVar
 

@@ -1,0 +1,106 @@
+"""What all faces share: the choice of the observation, the spaces, the environment behind them,
+what they tell.
+
+An observation is chosen by name. "telemetry" is the row of nine channels alone, float32 (9,), and
+nothing is drawn; "vision" is the stack of pictures alone, uint8 (84, 84, 3 * frame_stack); "both"
+is the native dictionary of the two.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import chex
+import numpy as np
+
+from kart_jax.env import observe
+from kart_jax.env.config import EnvConfig
+from kart_jax.env.core import KartEnv, Observation
+from kart_jax.env.make import Source, make
+from kart_jax.env.types import Cause, StepInfo
+from kart_jax.errors import InputError
+from kart_jax.track.types import Tracks
+
+CHOICES = ("telemetry", "vision", "both")
+TRACK = "circuit"
+KART = "rental_gx270"
+
+Track = Source | Sequence[Source] | Tracks
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """A box of numbers. The bounds are Python floats: learners hash them and compare them without a
+    device."""
+
+    low: float
+    high: float
+    shape: tuple[int, ...]
+    dtype: type
+
+
+ACTION = Bounds(
+    -1.0, 1.0, (2,), np.float32
+)  # steering (left positive) and throttle (negative = brake)
+
+
+def bounds(config: EnvConfig) -> dict[str, Bounds]:
+    """Bounds of each part of the native observation."""
+    picture = (config.height, config.width, 3 * config.frame_stack)
+    return {
+        "vision": Bounds(0.0, 255.0, picture, np.uint8),
+        "telemetry": Bounds(-observe.LIMIT, observe.LIMIT, (len(observe.CHANNELS),), np.float32),
+    }
+
+
+def box(library: ModuleType, limits: Bounds) -> Any:
+    """The `Box` of a library of spaces: `gymnasium.spaces` and those modelled on it take the same
+    arguments."""
+    return library.Box(limits.low, limits.high, limits.shape, limits.dtype)
+
+
+def observation_space(library: ModuleType, config: EnvConfig, choice: str) -> Any:
+    """The chosen observation's `Box`, or `Dict` of boxes for "both", in a library of spaces."""
+    boxes = {name: box(library, limits) for name, limits in bounds(config).items()}
+    return library.Dict(boxes) if choice == "both" else boxes[choice]
+
+
+def chosen(observation: Observation, choice: str) -> Observation | chex.Array:
+    """The chosen part of a native observation."""
+    return observation if choice == "both" else observation[choice]
+
+
+def build(track: Track, kart: str, choice: str, config: EnvConfig | None) -> KartEnv:
+    """The environment behind a face, which draws pictures only if they are chosen.
+
+    Args:
+        track: as `kart_jax.make` takes it.
+        kart: class of the kart.
+        choice: of `CHOICES`.
+        config: shapes and rates, default `EnvConfig()`; its `vision` follows from the choice.
+
+    Raises:
+        InputError: unknown choice, track or class, or a bad file.
+    """
+    if choice not in CHOICES:
+        raise InputError(f"observation is {choice!r}; allowed are {', '.join(map(repr, CHOICES))}")
+    config = EnvConfig() if config is None else config
+    return make(track, kart=kart, config=dataclasses.replace(config, vision=choice != "telemetry"))
+
+
+def told(info: StepInfo, ended: bool) -> dict[str, Any]:
+    """What host-side users read of one kart's step: the lap if one was completed, the episode if it
+    ended."""
+    news: dict[str, Any] = {"off_track": bool(info.off_track)}
+    if info.lap_completed:
+        news["lap_time"] = float(info.lap_time)
+    if ended:
+        news["cause"] = Cause(int(info.cause)).name.lower()
+        news["episode"] = {"r": float(info.episode_return), "l": int(info.episode_length)}
+    return news
+
+
+def agents(karts: int) -> list[str]:
+    """Names of the karts of a race."""
+    return [f"kart_{index}" for index in range(karts)]

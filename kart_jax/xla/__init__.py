@@ -1,0 +1,1 @@
+"""What XLA:CPU needs and nobody else: stages, bounds, approximations, memory."""

@@ -1,0 +1,400 @@
+"""The physics step: robust for any state, energy, barriers, gradients, batch invariance, parts by
+hand."""
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from kart_jax.errors import InputError
+from kart_jax.physics import chassis, contact, drivetrain, limits, load, steering, surface, tyre
+from kart_jax.physics.params import CLASSES, preset
+from kart_jax.physics.signals import signals
+from kart_jax.physics.state import is_finite, rolling
+from kart_jax.physics.step import step
+from kart_jax.physics.types import Controls, Surface, Walls
+from kart_jax.xla.sines import cos_sin_small
+
+DT, BATCH = 0.005, 2048
+
+
+def energy(state, k):
+    body = k.mass * (state.vx**2 + state.vy**2) + k.yaw_inertia * state.yaw_rate**2
+    spin = k.axle_inertia * state.axle_spin**2 + k.front_inertia * jnp.sum(
+        state.front_wheel_spin**2
+    )
+    return 0.5 * (body + spin + k.engine_inertia * state.engine_speed**2)
+
+
+@pytest.fixture(scope="module")
+def many():
+    """A compiled run of BATCH karts for 40 steps beside a wall at x = wall.
+
+    Returns the end, how deep a corner went, the energies (41,) J and the most work (40,) J that the
+    engine and its idle governor can have done in each step, and finiteness.
+    """
+
+    def one(state, controls, grip, k, wall):
+        points = contact.body_points(k)
+        ground = Surface(
+            grip=grip, rolling=jnp.where(grip < 0.7, k.rolling_grass, k.rolling_asphalt)
+        )
+
+        def advance(carry, _):
+            before, deepest = carry
+            s = before
+            px = s.x + jnp.cos(s.yaw) * points[:, 0] - jnp.sin(s.yaw) * points[:, 1]
+            normal = jnp.stack([-jnp.ones(4), jnp.zeros(4)], -1)
+            s = step(s, controls, k, ground, Walls(wall - px, normal), DT)
+            pedal = 0.5 * (before.throttle + s.throttle)
+            torque, _ = drivetrain.engine_torque(
+                pedal, before.engine_speed, before.shift_time_left, k
+            )
+            work = DT * jnp.maximum(torque, 0.0) * jnp.maximum(before.engine_speed, s.engine_speed)
+            return (s, jnp.maximum(deepest, jnp.max(px) - wall)), (
+                energy(s, k),
+                jnp.maximum(work, 0.0),
+            )
+
+        (end, deepest), (trail, work) = jax.lax.scan(advance, (state, -1e3), None, length=40)
+        return end, deepest, jnp.concatenate([energy(state, k)[None], trail]), work, is_finite(end)
+
+    return jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None, 0)))
+
+
+def draw(key, k):
+    """BATCH random states (spins, reverse, standstill, lifted wheels), controls and grounds."""
+    keys = iter(jax.random.split(key, 20))
+    uni = lambda low, high, shape=(): jax.random.uniform(
+        next(keys), (BATCH, *shape), minval=low, maxval=high
+    )  # noqa: E731
+    state = jax.vmap(lambda v: rolling(k, 0.0, 0.0, 0.0, v))(jnp.zeros(BATCH))
+    still = uni(0, 1) < 0.1
+    move = lambda v: jnp.where(still, 0.0, v)  # noqa: E731
+    state = state.replace(
+        yaw=uni(-3.2, 3.2), vx=move(uni(-15, 40)), vy=move(uni(-20, 20)), yaw_rate=move(uni(-8, 8)),
+        axle_spin=move(uni(-100, 300)), front_wheel_spin=uni(-100, 300, (2,)), load_transfer_accel_x=uni(-30, 30), load_transfer_accel_y=uni(-40, 40),
+        steer=uni(-0.43, 0.43), throttle=uni(0, 1), brake=uni(0, 1), engine_speed=uni(0, 1500),
+    )  # fmt: skip
+    controls = Controls(uni(-1, 1), uni(0, 1), uni(0, 1))
+    grip = (
+        jnp.where(uni(0, 1, (4,)) < 0.3, 0.45, 1.0) * jnp.where(uni(0, 1) < 0.2, 0.45, 1.0)[:, None]
+    )
+    return state, controls, jnp.maximum(grip, 0.4)
+
+
+def test_random_states_stay_finite_and_make_no_energy(many):
+    """100,000 draws in seven classes; the engine's own work bounds what energy is gained in each
+    step."""
+    draws = 0
+    for i in range(49):
+        k = preset(CLASSES[i % 7])
+        state, controls, grip = draw(jax.random.key(i), k)
+        _, _, trail, work, finite = many(state, controls, grip, k, jnp.full(BATCH, 1e3))
+        assert bool(finite.all())
+        gained = np.diff(trail, axis=1) - work
+        rounding = 0.02 + 1e-6 * np.asarray(trail[:, :-1])  # J, float32
+        assert (gained < rounding).all()
+        draws += BATCH
+    assert draws >= 100_000
+
+
+def test_a_hundred_kilometres_per_second_are_braked_by_the_air():
+    """The speed up to which `step` promises finite numbers; beyond, its explicit air drag
+    overshoots."""
+
+    @jax.jit
+    def drive(k):
+        ground, walls = surface.asphalt(k), contact.open_field()
+        start = rolling(k, 0.0, 0.0, 0.0, 1e5)
+        return jax.lax.fori_loop(
+            0, 1000, lambda _, s: step(s, Controls(0.3, 1.0, 0.0), k, ground, walls, DT), start
+        )
+
+    for name in CLASSES:
+        state = drive(preset(name))
+        assert is_finite(state) and np.hypot(state.vx, state.vy) < 1e3
+
+
+def sliding(state, k):
+    """Velocity (4, 2) m/s with which each tread is dragged against the ground, along and across its
+    wheel."""
+    left, right = steering.wheel_angles(state.steer, k)
+    (cos_left, sin_left), (cos_right, sin_right) = cos_sin_small(left), cos_sin_small(right)
+    along, across = chassis.wheel_velocities(
+        state.vx,
+        state.vy,
+        state.yaw_rate,
+        (cos_left, cos_right, 1.0, 1.0),
+        (sin_left, sin_right, 0.0, 0.0),
+        k,
+    )
+    rear = k.rear_tyre.radius * state.axle_spin
+    tread = jnp.stack([*(k.front_tyre.radius * state.front_wheel_spin), rear, rear])
+    return jnp.stack([tread - jnp.stack(along), -jnp.stack(across)], axis=-1)
+
+
+def test_tyres_dissipate_and_give_back_no_more_than_their_carcass_holds():
+    """Row 14: P_tyre = F . v_s of every tyre over 28,000 random states, 40 steps each.
+
+    A steady tyre force always opposes the slide. A relaxed one lags behind it by
+    `relaxation_length`, like a carcass of stiffness C / l in series with the contact patch, so
+    where the slide turns round it gives back what was stored: F² l / (2 C), 5 J at 700 N and C = 7
+    kN. Over time a tyre takes in more than it gives back; the states begin with forces of zero, so
+    nothing is stored at first. Measured: least step -1.4 J, least sum -0.2 J, 1e-5 of the work
+    given back.
+    """
+
+    def one(state, controls, grip, k):
+        ground = Surface(
+            grip=grip, rolling=jnp.where(grip < 0.7, k.rolling_grass, k.rolling_asphalt)
+        )
+
+        def advance(carry, _):
+            state, slid = carry
+            state = step(state, controls, k, ground, contact.open_field(), DT)
+            slides = sliding(state, k)
+            # The force belongs to the middle of the step.
+            return (state, slides), DT * jnp.sum(state.tyre_force * 0.5 * (slid + slides), axis=-1)
+
+        return jax.lax.scan(advance, (state, sliding(state, k)), length=40)[1]
+
+    run = jax.jit(jax.vmap(one, in_axes=(0, 0, 0, None)))
+    for i in range(14):
+        k = preset(CLASSES[i % 7])
+        work = np.asarray(run(*draw(jax.random.key(i), k), k))  # (BATCH, 40, 4) J
+        assert work.shape == (BATCH, 40, 4)
+        assert work.min() > -5.0
+        assert np.cumsum(work, axis=1).min() > -0.5
+        assert -work[work < 0].sum() < 5e-5 * work.sum()
+
+
+def test_mirrored_karts_in_float32():
+    """Row 13 as the simulator runs it: 10 s of slalom at 1.4 g, mirrored, within 1e-3 m, rad or
+    m/s."""
+    k = preset("senior_max")
+
+    def run(side):
+        def advance(s, i):
+            time = DT * i
+            pedals = (
+                0.5 + 0.5 * jnp.sin(0.9 * time),
+                0.25 * jnp.maximum(jnp.sin(0.9 * time + 2.0), 0.0) ** 2,
+            )
+            return step(
+                s,
+                Controls(side * 0.15 * jnp.sin(1.3 * time), *pedals),
+                k,
+                ground,
+                contact.open_field(),
+                DT,
+            ), None
+
+        return jax.lax.scan(advance, rolling(k, 0.0, 0.0, 0.0, 14.0), jnp.arange(2000))[0]
+
+    ground = surface.asphalt(k)
+    both = jax.jit(jax.vmap(run))(jnp.array([1.0, -1.0]))
+    assert both.x.dtype == jnp.float32
+    assert abs(float(both.y[0])) > 20.0 and abs(float(both.yaw[0])) > 0.1
+    for name in ("x", "vx", "axle_spin"):
+        value = getattr(both, name)
+        assert float(value[0]) == pytest.approx(float(value[1]), abs=1e-3), name
+    for name in ("y", "yaw", "vy", "yaw_rate"):
+        value = getattr(both, name)
+        assert float(value[0]) == pytest.approx(-float(value[1]), abs=1e-3), name
+
+
+def test_wall_at_thirty_metres_per_second(many):
+    """Any attitude into a wall: caught within a few steps' travel, never faster afterwards."""
+    k = preset("kz2")
+    state, controls, grip = draw(jax.random.key(7), k)
+    yaw = jnp.linspace(-3.1, 3.1, BATCH)
+    state = state.replace(yaw=yaw, vx=30.0 * jnp.cos(yaw), vy=-30.0 * jnp.sin(yaw), yaw_rate=jnp.zeros(BATCH),
+                          axle_spin=30.0 * jnp.cos(yaw) / 0.1377)  # fmt: skip
+    controls = controls.replace(throttle=jnp.zeros(BATCH))
+    state = state.replace(throttle=jnp.zeros(BATCH))
+    end, deepest, trail, _, finite = many(state, controls, grip, k, jnp.full(BATCH, 2.5))
+    assert bool(finite.all())
+    assert float(deepest.max()) < 0.5
+    assert float(end.x.max()) < 2.5
+    start = jax.vmap(energy, in_axes=(0, None))(state, k)
+    assert float((trail.max(axis=1) / start).max()) < 1.001
+    away = jnp.cos(end.yaw) * end.vx - jnp.sin(end.yaw) * end.vy
+    assert (
+        float(away.max()) < 5.0
+    )  # a corner hit swings the centre of gravity on, at a sixth of the speed at most
+
+
+def test_batch_invariance_and_determinism(many):
+    k = preset("ok")
+    state, controls, grip = draw(jax.random.key(3), k)
+    wall = jnp.full(BATCH, 10.0)
+    first, again = many(state, controls, grip, k, wall)[0], many(state, controls, grip, k, wall)[0]
+    for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
+        np.testing.assert_array_equal(a, b)
+    part = jax.tree.map(lambda v: v[5:8], (state, controls, grip))
+    few = many(*part, k, wall[5:8])[0]
+    for name in ("vx", "vy", "yaw_rate", "x", "y", "yaw"):
+        np.testing.assert_allclose(
+            getattr(few, name), getattr(first, name)[5:8], rtol=1e-6, atol=1e-6, err_msg=name
+        )
+
+
+@pytest.mark.slow
+def test_gradient_against_finite_differences():
+    """Row 17: 0.5 s of cornering, every parameter, float64, central differences, 1e-3."""
+    with jax.enable_x64(True):
+        k = preset("senior_max")
+        flat, rebuild = jax.flatten_util.ravel_pytree(k)
+
+        def travel(numbers):
+            p = rebuild(numbers)
+            ground, walls = surface.asphalt(p), contact.open_field()
+
+            def advance(s, i):
+                controls = Controls(
+                    0.25 * jnp.sin(0.05 * i), 0.6 + 0.0 * i, 0.2 * jnp.sin(0.05 * i) ** 2
+                )
+                return step(s, controls, p, ground, walls, DT), None
+
+            start = rolling(k, 0.0, 0.0, 0.0, 14.0)
+            end = jax.lax.scan(advance, start, jnp.arange(100.0))[0]
+            return end.x + 2.0 * end.y + 0.5 * end.vx + end.yaw
+
+        size = 1e-5 * jnp.maximum(jnp.abs(flat), 1e-3)
+        lanes = jnp.concatenate([flat[None], flat + jnp.diag(size), flat - jnp.diag(size)])
+        ends, slopes = jax.jit(jax.vmap(jax.value_and_grad(travel)))(lanes)
+        n, slope = flat.size, slopes[0]
+        differences = (ends[1 : n + 1] - ends[n + 1 :]) / (2.0 * size)
+        # Compared as the change of the result per relative change of the parameter.
+        scale = jnp.abs(flat)
+        np.testing.assert_allclose(slope * scale, differences * scale, rtol=1e-3, atol=1e-6)
+        assert int((jnp.abs(slope) > 0).sum()) > 40
+
+
+def test_tyre_curve_peaks_at_one_and_opposes_the_slide():
+    x = jnp.linspace(0.0, 6.0, 601)
+    f = x * tyre.similarity(x, jnp.asarray(2.1), jnp.asarray(0.84))
+    assert float(f.max()) == pytest.approx(1.0, abs=1e-6) and float(
+        x[jnp.argmax(f)]
+    ) == pytest.approx(1.0, abs=0.02)
+    assert float(f[-1]) == pytest.approx(0.84, abs=0.02)
+    assert float(jnp.diff(f)[:99].min()) > 0.0
+    k, rng = preset("ok"), np.random.default_rng(0)
+    low, high = (
+        np.array([-40.0, -40.0, -300.0, 0.1, 0.2]),
+        np.array([40.0, 40.0, 400.0, 2000.0, 1.2]),
+    )
+    motion = map(
+        jnp.asarray, rng.uniform(low, high, (100_000, 5)).T
+    )  # roll, side, spin, load, grip
+    along, across = tyre.secant(*motion, k.rear_tyre, k)
+    assert float(along.min()) > 0.0 and float(across.min()) > 0.0
+
+
+def test_loads_sum_to_the_weight_whatever_happens():
+    k = preset("senior_max")
+    ax, ay = jnp.meshgrid(jnp.linspace(-60, 60, 41), jnp.linspace(-60, 60, 41))
+    loads = jnp.stack(load.wheel_loads(ax, ay, jnp.asarray(0.3), jnp.asarray(0.2), k))
+    np.testing.assert_allclose(loads.sum(0), float(k.mass * k.gravity), rtol=1e-5)
+    assert float(loads.min()) > -1e-3
+
+
+def test_steering_follows_the_measured_linkage():
+    """delta = 0.939 s ± 0.303 s² - 0.624 s³ (reference 1.6) within 0.4°; the inside wheel turns
+    more, mirrored."""
+    s = jnp.linspace(0.0, 0.6, 13)
+    mean = 0.939 * s - 0.624 * s**3
+    left, right = steering.wheel_angles(mean, preset("ok"))
+    np.testing.assert_allclose(left, mean + 0.303 * s**2, atol=np.radians(0.4))
+    np.testing.assert_allclose(right, mean - 0.303 * s**2, atol=np.radians(0.4))
+    flipped_left, flipped_right = steering.wheel_angles(-mean, preset("ok"))
+    np.testing.assert_allclose(flipped_left, -right, atol=1e-6)
+    np.testing.assert_allclose(flipped_right, -left, atol=1e-6)
+
+
+def test_surfaces_change_smoothly_and_in_order():
+    k = preset("ok")
+    bare, kerbed = jnp.zeros(4), jnp.ones(4)
+    at = lambda d, kerb: surface.blend(k, jnp.full(4, d), kerb)  # noqa: E731
+    assert float(at(-1.0, kerbed).grip[0]) == 1.0
+    assert float(at(0.4, kerbed).grip[0]) == pytest.approx(float(k.grip_kerb))
+    assert float(at(0.4, bare).grip[0]) == pytest.approx(float(k.grip_grass))
+    assert float(at(2.0, kerbed).grip[0]) == pytest.approx(float(k.grip_grass))
+    assert float(k.grip_grass) < float(at(0.0, bare).grip[0]) < 1.0
+
+
+def test_the_engine_meets_the_axle_over_the_shift_cut():
+    """An up-shift of kz2 from 13 600 rpm into second: the slip falls in a line to nothing, at I_e
+    slip / cut."""
+    k = preset("kz2")
+    free = drivetrain.Grip(
+        hold=jnp.zeros(()), slope=jnp.asarray(1e4)
+    )  # tyres that hold the axle's speed
+    axle = jnp.asarray(13_600.0) / drivetrain.RPM / k.gear_ratio[0]
+    pull = free.replace(hold=-free.slope * k.rear_tyre.radius * axle)
+    gear, cut = drivetrain.shift(axle * 1.001, jnp.asarray(0), jnp.zeros(()), k, DT)
+    assert int(gear) == 1 and float(cut) == pytest.approx(float(k.shift_duration))
+    engine, speeds = axle * k.gear_ratio[0], []
+    for _ in range(round(float(k.shift_duration) / DT)):
+        after, engine = drivetrain.rear_spin(
+            axle, engine, gear, cut, jnp.ones(()), jnp.zeros(()), pull, pull, k, DT
+        )
+        assert float(after) == pytest.approx(float(axle), rel=5e-3)  # it is held
+        gear, cut = drivetrain.shift(axle, gear, cut, k, DT)
+        speeds.append(float(engine - axle * k.gear_ratio[1]))
+    surplus = float(axle * (k.gear_ratio[0] - k.gear_ratio[1]))
+    np.testing.assert_allclose(
+        speeds, surplus * (1.0 - np.arange(1, 13) / 12.0), atol=0.03 * surplus
+    )
+
+
+def test_changing_down_takes_its_time_too():
+    k = preset("kz2")
+    slow = jnp.asarray(9_500.0) / drivetrain.RPM / k.gear_ratio[3]
+    gear, cut = drivetrain.shift(slow, jnp.asarray(3), jnp.zeros(()), k, DT)
+    assert int(gear) == 2 and float(cut) == pytest.approx(float(k.shift_duration))
+    gear, _ = drivetrain.shift(0.5 * slow, gear, cut, k, DT)
+    assert int(gear) == 2  # one gear at a time
+
+
+def test_the_brake_limit_is_what_the_brakes_give():
+    """The closed form against the step: braking from 20 m/s, pedal by pedal, on the straight, the
+    engine let go."""
+
+    def stop(pedal, k):
+        def advance(s, _):
+            s = step(
+                s,
+                Controls(0.0 * pedal, 0.0 * pedal, pedal),
+                k,
+                surface.asphalt(k),
+                contact.open_field(),
+                DT,
+            )
+            return s, s.accel_x
+
+        return jnp.mean(jax.lax.scan(advance, rolling(k, 0.0, 0.0, 0.0, 20.0), length=120)[1][60:])
+
+    run = jax.jit(jax.vmap(stop, in_axes=(0, None)))
+    for name in ("senior_max", "kz2"):
+        k = preset(name).replace(clutch_torque=jnp.zeros(()))
+        best = -float(jnp.min(run(jnp.linspace(0.3, 1.0, 32), k)))
+        assert best == pytest.approx(float(limits.brake_limit(jnp.asarray(14.0), k)), rel=0.08), (
+            name
+        )
+
+
+def test_presets_refuse_unknown_names_and_states_are_consistent():
+    with pytest.raises(InputError, match="class is 'f1'"):
+        preset("f1")
+    for name in CLASSES:
+        k = preset(name)
+        s = rolling(k, 1.0, 2.0, 0.5, 25.0)
+        seen = signals(s, k)
+        np.testing.assert_allclose(seen.slip_ratio, 0.0, atol=1e-5)
+        np.testing.assert_allclose(seen.wheel_load.sum(), float(k.mass * k.gravity), rtol=1e-5)
+        assert bool(is_finite(rolling(k, 0.0, 0.0, 0.0, 0.0)))
+        if name == "kz2":
+            assert 3 <= int(s.gear) <= 5 and 9000 < float(seen.rpm) < 14000

@@ -1,0 +1,46 @@
+"""What training on thousands of karts needs of a device's memory, by the compiled program's own
+account."""
+
+import dataclasses
+
+import jax
+import pytest
+
+from kart_jax.devices import kart_mesh
+from train.networks import convolution
+from train.ppo import hyperparameters, update
+from train.run import placement, prepare
+from train.run.config import TrainConfig
+from train.run.defaults import resolve
+
+FRAME = 84 * 84 * 3  # bytes
+
+
+@pytest.mark.slow
+def test_16384_karts_of_64_steps_with_four_frames_fit_in_40_gigabytes(monkeypatch):
+    monkeypatch.setattr(convolution, "convolution_form", lambda backend: "lax")  # as on a GPU
+    request = TrainConfig(
+        vector_envs=16_384, rollout_steps=64, frame_stack=4, track_name=("beginner_track",)
+    )
+    settings = resolve(request, "gpu")
+    settings = dataclasses.replace(
+        settings, ppo=dataclasses.replace(settings.ppo, updates_per_chunk=1)
+    )
+    env, mesh, graphs = prepare.make_env(settings), kart_mesh(1), []
+
+    def begin():
+        graph, begun = placement.start(env, settings, mesh)
+        graphs.append(graph)
+        return begun
+
+    begun = jax.eval_shape(begin)
+    hyper = hyperparameters.hyperparameters(settings.ppo, settings.updates)
+    program = update.chunk.lower(graphs[0], env, settings.ppo.shape, hyper, begun, mesh).compile()
+    memory = program.memory_analysis()
+    needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes
+    needed -= memory.alias_size_in_bytes  # the state is given and returned in the same place
+    print(f"{needed / 1e9:.1f} GB, of it temporary {memory.temp_size_in_bytes / 1e9:.1f} GB")
+    stored = (
+        16_384 * 64 * FRAME
+    )  # 22.2 GB: each picture once; four times that as the network sees them
+    assert stored < needed < 40e9

@@ -1,0 +1,1 @@
+"""Training on Modal: image, Volume, retried calls, TensorBoard."""

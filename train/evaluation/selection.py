@@ -1,0 +1,107 @@
+"""The exam at the end of a run: each checkpoint drives as its users will have it drive, and the
+results are noted.
+
+In training a driver explores, and its noise takes it through bends in which its most likely actions
+fail. Whether they do changes from one checkpoint to the next, and nothing that training counts
+tells it.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import jax
+
+from kart_jax.errors import InputError
+from train.evaluation import evaluate, load_policy
+from train.evaluation.evaluate import Result
+from train.run import checkpoint, checkpoint_scores, run_folder, run_tracks
+from train.run.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from train.run.types import RunResult
+
+DRIVES = 8  # of each checkpoint, over the circuits of the run
+LAPS = 2  # that a drive has time for, after the way to the line, as in `kart eval`
+
+
+def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Result]:
+    """Examine a finished run whose driver laps, if it kept several checkpoints to choose from.
+
+    Args:
+        result: of the run.
+        say: told in a line what is going on, and how each checkpoint drives.
+
+    Returns:
+        As `hold`; empty without an exam, also when it cannot be held: the run is none the worse for
+        that.
+    """
+    if not result.progress.laps or result.interrupted or result.failure is not None:
+        return []
+
+    def report(one: Result) -> None:
+        mean = "" if one.mean_lap is None else f", mean lap {one.mean_lap:.3f} s"
+        lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives with a clean lap{mean}"
+        say(f"after {int(one.driver):,} steps: {lapped}")
+
+    try:
+        count = len(checkpoint.find(result.folder.path))
+        if count < 2:
+            return []
+        say(f"examining the {count} checkpoints that were kept ...")
+        return hold(result.folder, report)
+    except (
+        InputError,
+        OSError,
+        jax.errors.JaxRuntimeError,
+    ) as error:  # a file that is gone, too little memory
+        say(f"no exam: {error}")
+        return []
+
+
+def standings(ranked: list[Result]) -> list[dict[str, int | float | None]]:
+    """What `examine` found as plain data: `steps`, `drives`, `completion_rate` 0..1 and `mean_lap`
+    in s, or None."""
+    fields = ("drives", "completion_rate", "mean_lap")
+    return [
+        {"steps": int(one.driver), **{field: getattr(one, field) for field in fields}}
+        for one in ranked
+    ]
+
+
+def hold(folder: RunFolder, report: Callable[[Result], None]) -> list[Result]:
+    """Let every good checkpoint of a run drive on the circuits of the run, and note what they did
+    in its `exam.json`.
+
+    Args:
+        folder: of the run.
+        report: told of each result as it comes.
+
+    Returns:
+        What each did in `DRIVES` drives, the best first; `driver` is its environment steps.
+        InputError when a circuit or no checkpoint can be read, or the file cannot be written.
+    """
+    settings = run_folder.settings_of(folder)
+    own = run_tracks.own(folder, settings.tracks)
+    env, _, params, steps = evaluate.course(
+        [own[track] for track in settings.tracks], settings, DRIVES, LAPS
+    )
+    results: list[Result] = []
+    for path in checkpoint.find(folder.path):
+        try:
+            driver = load_policy.read([path], settings)
+        except InputError:  # damaged: nobody will load it either
+            continue
+        tally, _ = evaluate.drive(evaluate.learned, driver, env, params, steps)
+        results.append(
+            evaluate.result(
+                path.name, ", ".join(settings.tracks), tally, env.config.control_dt, None
+            )
+        )
+        report(results[-1])
+    checkpoint_scores.write(
+        folder.path, {int(one.driver): (one.completion_rate, one.mean_lap) for one in results}
+    )
+    noted = checkpoint_scores.read(folder.path)
+    return sorted(
+        results, key=lambda one: noted.get(int(one.driver), checkpoint_scores.NONE), reverse=True
+    )

@@ -1,0 +1,2 @@
+"""Networks that see and drive, in Flax NNX: encoders, actor and critic, the action distribution,
+weight files."""

@@ -1,0 +1,1 @@
+"""Proximal policy optimisation on the device: roll-out, advantages, loss, minibatches, update."""

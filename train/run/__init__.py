@@ -1,0 +1,1 @@
+"""A training run: its config and folder, the loop, checkpoints, logs, several hosts."""
