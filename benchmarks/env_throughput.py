@@ -1,14 +1,21 @@
 """Throughput of the environment, part by part: physics, + telemetry and rules, + the view.
 
-    python benchmarks/env_throughput.py --karts 1024 python benchmarks/env_throughput.py --karts
-    1024 65536 --frame-stack 1 4 --out benchmarks/results/env.jsonl
+    python -m benchmarks.env_throughput --karts 1024
+    python -m benchmarks.env_throughput --karts 1024 65536 --frame-stack 1 4
+    python -m benchmarks.env_throughput --parts users races
 
-Each part is one compiled program of one control step for a batch of karts, split over `--devices`
-devices, or as many as divide the karts: on a CPU each core is one, because XLA runs most of this
-program on one core otherwise. Every step is waited for. A rate counts control steps of one kart (40
-ms of driving); with the view they are frames. "compiling" is tracing, too; "MB" is what the program
-holds on all devices by the compiler's own account (`machine.memory_of`). On a CPU a number of karts
-that would take more than half of the machine's memory, judged by the number before it, is left out.
+"physics", "telemetry" and "vision" are each one compiled program of one control step for a batch of
+karts, split over `--devices` devices, or as many as divide the karts: on a CPU each core is one,
+because XLA runs most of this program on one core otherwise. Every step is waited for. A rate counts
+control steps of one kart (40 ms of driving); with the view they are frames. "compiling" is tracing,
+too; "MB" is what the program holds on all devices by the compiler's own account. On a CPU a number
+of karts that would take more than half of the machine's memory, judged by the number before it, is
+left out.
+
+"users" are loops as users write them, on one device: the environment as an argument of the jitted
+function, closed over by it, by a scan of 16 steps, and the adapters, each driven as its users do.
+They are timed in turns, with telemetry only and with the view; "share" is that of the best of them.
+"races" are 512 races of 20 karts beside 10,240 races of one, with telemetry only.
 """
 
 import argparse
@@ -16,127 +23,229 @@ import time
 from collections.abc import Iterator
 
 import jax
-import machine
-import report
-import timing
-import world
-from report import Row
 
+import kart_jax
 from kart_jax.devices import kart_mesh
 from kart_jax.errors import InputError
 from kart_jax.xla.memory import keep_memory
-from train.run.config import MOST_DEVICES
+
+from .choices import as_users
+from .measure import flags, machine, report, table, timing, world
+from .measure.benchmark import Benchmark, Plot
+from .measure.table import Row
 
 PHYSICS_TARGET = 250_000  # control steps/s on two cores
+PARTS = (*world.PARTS, "users", "races")
+SPLIT_OVER_DEVICES = "split over devices"
+KARTS_OF_USERS = 1024
+RACES = 512
+KARTS_PER_RACE = 20
 COLUMNS = (
-    report.text("part", "part", 9),
-    report.number("frames", "frame_stack"),  # 0 = without the view
-    report.number("karts", "karts"),
-    report.number("steps/s", "steps_per_second"),
-    report.extent("lowest .. highest", "steps_per_second"),
-    report.number("compiling s", "compiling", "{:.1f}"),
-    report.number("MB", "bytes", "{:,.0f}", 1e-6),
+    table.text("part", "part", 9),
+    table.text("way", "way", 27),
+    table.number("frames", "frame_stack"),  # 0 = without the view
+    table.number("karts", "karts"),
+    table.number("steps/s", "steps_per_second"),
+    table.extent("lowest .. highest", "steps_per_second"),
+    table.number("share %", "share", "{:.1f}", 100.0),
+    table.number("compiling s", "compiling", "{:.1f}"),
+    table.number("MB", "bytes", "{:,.0f}", 1e-6),
 )
 
 
-def flags() -> report.Flags:
-    """The command line."""
-    parser = report.flags(__doc__)
-    report.add_timing(parser)
-    whole, devices = report.at_least(1), report.at_least(1, MOST_DEVICES)
+def make_flags() -> flags.Flags:
+    """Return the command line."""
+    parser = flags.shared(__doc__)
+    flags.add_timing(parser)
+    flags.add_track(parser)
+    whole = flags.at_least(1)
     parser.add_argument(
-        "--karts", type=whole, nargs="+", help="karts in the batch (default 1 to 65536)"
+        "--karts",
+        type=whole,
+        nargs="+",
+        help=f"karts in the batch (default 1 to 65536; of users {KARTS_OF_USERS})",
     )
     parser.add_argument(
-        "--track", default="circuit", help="shipped name, PNG, CSV or generated:N (default circuit)"
-    )
-    parser.add_argument(
-        "--parts", nargs="+", choices=world.PARTS, default=list(world.PARTS), help="default: all"
+        "--parts", nargs="+", choices=PARTS, help="default: all; with --quick all but races"
     )
     parser.add_argument(
         "--frame-stack", type=whole, nargs="+", help="pictures per observation (default 1 4)"
     )
     parser.add_argument(
-        "--devices", type=devices, help="to split the karts over (default all; of a CPU its cores)"
+        "--devices",
+        type=flags.at_least(1, flags.MAX_DEVICES),
+        help="to split the karts over (default all; of a CPU its cores)",
     )
     parser.add_argument("--keep-memory", action="store_true", help="after `kart_jax.keep_memory()`")
     return parser
 
 
-def measure(arguments: argparse.Namespace) -> Iterator[Row]:
+def measure_env(arguments: argparse.Namespace) -> Iterator[Row]:
     """Time every part at every number of karts."""
     if arguments.keep_memory and not keep_memory():
         raise InputError("--keep-memory needs Linux with glibc; leave it out")
     jax.config.update("jax_num_cpu_devices", arguments.devices or machine.cores())
     try:
-        most_devices = kart_mesh(arguments.devices).size
+        max_devices = kart_mesh(arguments.devices).size
     except InputError as error:
         raise InputError(f"--devices: {error}") from error
-    yield from sweep(arguments, most_devices)
+
+    parts = arguments.parts or PARTS[: -1 if arguments.quick else None]
+    yield from measure_parts(arguments, [part for part in world.PARTS if part in parts], max_devices)
+    if "users" in parts:
+        yield from measure_users(arguments)
+    if "races" in parts:
+        yield from measure_races(arguments, max_devices)
 
 
-def sweep(arguments: argparse.Namespace, most_devices: int) -> Iterator[Row]:
-    """Every part at every number of karts, on as many devices as divide it."""
+def measure_parts(
+    arguments: argparse.Namespace, parts: list[str], max_devices: int
+) -> Iterator[Row]:
+    """Time every part at every number of karts, on as many devices as divide it."""
     karts = arguments.karts or (
         [1024] if arguments.quick else [1, 16, 256, 1024, 4096, 16_384, 65_536]
     )
-    stacks = arguments.frame_stack or ([1] if arguments.quick else [1, 4])
-    per_kart: dict[tuple[str, int], float] = {}  # bytes, by part and pictures
+    bytes_per_kart: dict[tuple[str, int], float] = {}  # by part and pictures
+
     for count in karts:
-        mesh = kart_mesh(max(n for n in range(1, most_devices + 1) if count % n == 0))
-        for part in arguments.parts:
-            for frame_stack in stacks if part == "vision" else [0]:
-                row = {
+        mesh = mesh_for(count, max_devices)
+        for part in parts:
+            for frame_stack in choose_stacks(arguments) if part == "vision" else [0]:
+                expected = count * bytes_per_kart.get((part, frame_stack), 0.0)
+                figures = note_if_too_large(expected) or measure_part(
+                    arguments, part, count, frame_stack, mesh
+                )
+                if figures.get("bytes") is not None:
+                    bytes_per_kart[part, frame_stack] = figures["bytes"] / count
+                yield {
                     "part": part,
+                    "way": SPLIT_OVER_DEVICES,
                     "frame_stack": frame_stack,
                     "karts": count,
                     "devices": mesh.size,
+                    **figures,
                 }
-                row |= too_large(count * per_kart.get((part, frame_stack), 0.0)) or figures(
-                    arguments, part, count, frame_stack, mesh
-                )
-                if row.get("bytes") is not None:
-                    per_kart[part, frame_stack] = row["bytes"] / count
-                yield row
 
 
-def too_large(expected: float) -> Row:
-    """A note instead of figures for a program of so many bytes; empty where it fits, or where a
-    device says so itself.
+def mesh_for(count: int, max_devices: int) -> jax.sharding.Mesh:
+    """Return a mesh of as many devices as divide `count`."""
+    return kart_mesh(max(n for n in range(1, max_devices + 1) if count % n == 0))
 
-    A CPU does not refuse memory that is not there: the system ends the process.
+
+def choose_stacks(arguments: argparse.Namespace) -> list[int]:
+    """Return the numbers of pictures per observation that are asked for."""
+    return arguments.frame_stack or ([1] if arguments.quick else [1, 4])
+
+
+def note_if_too_large(expected: float) -> Row:
+    """Return a note instead of figures for a program of so many bytes; empty where it fits.
+
+    A device says so itself. A CPU does not refuse memory that is not there: the system ends the
+    process.
     """
-    there = machine.memory_gb()
-    if jax.default_backend() != "cpu" or there is None or expected <= 0.5e9 * there:
+    memory = machine.memory_gb()
+    if jax.default_backend() != "cpu" or memory is None or expected <= 0.5e9 * memory:
         return {}
-    return {"note": f"left out: some {1e-9 * expected:.0f} GB of {there:.0f} GB"}
+    return {"note": f"left out: some {1e-9 * expected:.0f} GB of {memory:.0f} GB"}
 
 
-def figures(
+def measure_part(
     arguments: argparse.Namespace, part: str, karts: int, frame_stack: int, mesh: jax.sharding.Mesh
 ) -> Row:
     """Compile one part and time it; `frame_stack` 0 = without vision."""
     try:
         batch = world.make(arguments.track, karts, frame_stack, mesh)
-        begun = time.perf_counter()
-        compiled = world.lower(batch, part).compile()
-        compiling = time.perf_counter() - begun
-        step = world.stepper(batch, compiled)
-        took = timing.seconds(step, jax.block_until_ready, arguments.repeats, arguments.seconds)
+        return measure_world(arguments, batch, part)
     except jax.errors.JaxRuntimeError as error:
         if not machine.out_of_memory(error):
             raise
         return {"note": "out of memory"}
-    taken = machine.memory_of(compiled)
+
+
+def measure_world(arguments: argparse.Namespace, batch: world.World, part: str) -> Row:
+    """Compile one part for a batch and time it."""
+    begun = time.perf_counter()
+    compiled = world.lower(batch, part).compile()
+    compiling = time.perf_counter() - begun
+
+    step = world.stepper(batch, compiled)
+    took = timing.time_call(step, jax.block_until_ready, arguments.repeats, arguments.seconds)
+    held = machine.memory_of(compiled)  # on one device
     return {
-        "steps_per_second": timing.rate(took, karts),
+        "steps_per_second": timing.rate(took, batch.karts),
         "compiling": compiling,
-        "bytes": None if taken is None else mesh.size * taken,  # the account is that of one device
+        "bytes": None if held is None else batch.mesh.size * held,
     }
 
 
+def measure_users(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Time the loops that users write, with telemetry only and with the view."""
+    stacks = [0] if arguments.quick else [0, choose_stacks(arguments)[0]]
+    for karts in arguments.karts or [KARTS_OF_USERS]:
+        for frame_stack in stacks:
+            task = as_users.Task(arguments.track, karts, frame_stack)
+            about = {
+                "part": "vision" if frame_stack else "telemetry",
+                "frame_stack": frame_stack,
+                "karts": karts,
+                "devices": 1,
+            }
+            yield from (about | row for row in measure_task(arguments, task))
+
+
+def measure_task(arguments: argparse.Namespace, task: as_users.Task) -> Iterator[Row]:
+    """Time the loops of one task in turns."""
+    loops, missing = [], []
+    for name in ("native",) if arguments.quick else as_users.WAYS:
+        try:
+            loops += as_users.WAYS[name](task)
+        except ModuleNotFoundError as error:
+            missing.append({"way": name, "note": f"needs {error.name}"})
+
+    try:
+        took = timing.time_side_by_side(
+            {loop.name: loop.call for loop in loops},
+            jax.block_until_ready,
+            arguments.repeats,
+            arguments.seconds,
+        )
+    except jax.errors.JaxRuntimeError as error:
+        if not machine.out_of_memory(error):
+            raise
+        yield {"way": "one of them", "note": "out of memory"}
+        return
+
+    rates = {loop.name: timing.rate(took[loop.name], loop.steps) for loop in loops}
+    best = max(rate.median for rate in rates.values())
+    for name, rate in rates.items():
+        yield {"way": name, "steps_per_second": rate, "share": rate.median / best}
+    yield from missing
+
+
+def measure_races(arguments: argparse.Namespace, max_devices: int) -> Iterator[Row]:
+    """Time races of many karts beside as many karts that each drive alone; telemetry only."""
+    karts = RACES * KARTS_PER_RACE
+    mesh = mesh_for(RACES, max_devices)
+    config = kart_jax.EnvConfig(vision=False)
+    alone = kart_jax.make(arguments.track, config=config)
+    together = kart_jax.make(arguments.track, karts=KARTS_PER_RACE, config=config)
+
+    for way, env, count in (
+        (f"{RACES} races of {KARTS_PER_RACE}", together, RACES),
+        (f"{karts:,} races of one", alone, karts),
+    ):
+        yield {
+            "part": "telemetry",
+            "way": way,
+            "frame_stack": 0,
+            "karts": karts,
+            "devices": mesh.size,
+            **measure_world(arguments, world.populate(env, count, mesh), "telemetry"),
+        }
+
+
 def conclude(rows: list[Row]) -> list[str]:
-    """The target of the physics."""
+    """Compare the physics with its target."""
     rates = [
         row["steps_per_second"]
         for row in rows
@@ -151,13 +260,19 @@ def conclude(rows: list[Row]) -> list[str]:
     ]
 
 
-BENCHMARK = report.Benchmark(
+BENCHMARK = Benchmark(
     "env_throughput",
     COLUMNS,
-    measure,
-    report.Plot("karts", "steps_per_second", "control steps/s", ("part", "frame_stack")),
+    measure_env,
+    Plot(
+        "karts",
+        "steps_per_second",
+        "control steps/s",
+        ("part", "frame_stack"),
+        only=("way", SPLIT_OVER_DEVICES),
+    ),
     conclude,
 )
 
 if __name__ == "__main__":
-    report.run(BENCHMARK, flags())
+    report.run(BENCHMARK, make_flags())

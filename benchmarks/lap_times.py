@@ -24,8 +24,8 @@ from kart_jax.drivers.types import Plan
 from kart_jax.physics.params import CLASSES, KartParams, preset
 from kart_jax.race.place import place
 from kart_jax.race.step import past_edge, step
-from kart_jax.track.catalogue import names
-from kart_jax.track.derive import load
+from kart_jax.track.catalogue import track_names
+from kart_jax.track.derive import load_tracks
 from kart_jax.track.types import Tracks
 
 DT, SUBSTEPS = (
@@ -126,7 +126,7 @@ def summarise(trail: Trail, ideal: float, laps: int) -> dict:
 
 def measure(sources: list[str], classes: list[str], line: str, laps: int) -> list[dict]:
     """Rows for every class on every circuit of one group."""
-    tracks, params = load(sources), stack_params(classes)
+    tracks, params = load_tracks(sources), stack_params(classes)
     plans = plan(tracks, params, line)
     longest = 1.06 * float(plans.lap_time.max()) * laps + RUN_UP / 5.0
     trail = drive_all(tracks, params, plans, round(longest / (DT * SUBSTEPS)))
@@ -200,8 +200,8 @@ def flags() -> report.Flags:
 
 def measure_all(arguments: argparse.Namespace) -> Iterator[dict]:
     """The rows of every circuit that is asked for."""
-    sources = arguments.tracks or (["beginner_track"] if arguments.quick else names())
-    lengths = {source: float(load(source).length[0]) for source in sources}
+    sources = arguments.tracks or (["beginner_track"] if arguments.quick else track_names())
+    lengths = {source: float(load_tracks(source).length[0]) for source in sources}
     groups = [[s for s in sources if (lengths[s] > LONG) == far] for far in (False, True)]
     for group in groups:
         if group:

@@ -38,10 +38,10 @@ VIEWS = {
 
 def draw_views() -> None:
     """Three views at 640x360."""
-    tracks = derive.load(TRACK)
+    tracks = derive.load_tracks(TRACK)
     scene, look, config = pack(tracks), default_appearance(), ViewConfig(height=360, width=640)
     draw = jax.jit(lambda pose: render(scene, jnp.int32(0), pose, look, config))
-    line = derive.circuit(TRACK).line
+    line = derive.load_circuit(TRACK).line
     tightest = int(np.argmax(np.abs(line.curvature)))
     side = float(
         np.sign(line.curvature[tightest])
@@ -68,13 +68,13 @@ def draw_film(run: Path) -> None:
     """The last `FILM_SECONDS` of the best clean lap of the first circuit that the run was filmed
     on."""
     telemetry = min((run / "telemetry").glob("*.csv"))
-    log = export.read(telemetry)
-    lap = laps.best(laps.split(log))
+    log = export.read_log(telemetry)
+    lap = laps.best_lap(laps.split_laps(log))
     if lap is None:
         raise SystemExit(f"{telemetry}: holds no clean lap to show")
-    shown = log.rows(max(0, lap.last - round(FILM_SECONDS * log.rate)), lap.last)
-    tracks = derive.load(telemetry.stem)
-    film.save(
+    shown = log.rows(max(0, lap.end_row - round(FILM_SECONDS * log.rate)), lap.end_row)
+    tracks = derive.load_tracks(telemetry.stem)
+    film.save_film(
         IMAGES / "lap.gif",
         shown,
         tracks,
@@ -94,7 +94,7 @@ def best(run: Path) -> Path:
     """The run whose first film shows the quickest clean lap."""
 
     def lap_time(one: Path) -> float:
-        lap = laps.best(laps.split(export.read(min((one / "telemetry").glob("*.csv")))))
+        lap = laps.best_lap(laps.split_laps(export.read_log(min((one / "telemetry").glob("*.csv")))))
         return math.inf if lap is None else lap.time
 
     return min((one for one in seeds(run) if any((one / "telemetry").glob("*.csv"))), key=lap_time)
@@ -149,7 +149,7 @@ def main() -> None:
     draw_film(best(run))  # first, because a run without a clean lap has none
     draw_learning_curve(run, "learning_curve.png")
     draw_views()
-    preview.write(derive.circuit(TRACK), IMAGES / "preview.png")
+    preview.write_preview(derive.load_circuit(TRACK), IMAGES / "preview.png")
 
 
 if __name__ == "__main__":

@@ -15,32 +15,31 @@ if TYPE_CHECKING:
     from kart_jax.devices import kart_mesh
     from kart_jax.env.batch import reset_batch, step_batch
     from kart_jax.env.config import EnvConfig
-    from kart_jax.env.core import KartEnv
+    from kart_jax.env.core import RaceEnv
+    from kart_jax.env.kart import KartEnv
     from kart_jax.env.make import make
     from kart_jax.env.params import EnvParams
     from kart_jax.env.types import Cause, EnvState, StepInfo
-    from kart_jax.media.film import save as save_film
+    from kart_jax.media.film import save_film
     from kart_jax.media.plots import draw_circuit, lap_figure
     from kart_jax.physics.params import CLASSES, KartParams, preset
     from kart_jax.physics.state import rolling
     from kart_jax.physics.types import Controls, KartState, Signals
+    from kart_jax.race.channels import CHANNELS
     from kart_jax.race.plane import drive_plane
-    from kart_jax.telemetry.channels import CHANNELS
-    from kart_jax.telemetry.export import read as read_log
-    from kart_jax.telemetry.export import write_csv
-    from kart_jax.telemetry.laps import Lap
-    from kart_jax.telemetry.laps import best as best_lap
-    from kart_jax.telemetry.laps import split as split_laps
+    from kart_jax.telemetry.export import read_log, write_csv
+    from kart_jax.telemetry.laps import Lap, best_lap, split_laps
     from kart_jax.telemetry.log import Log
     from kart_jax.telemetry.session import scripted_laps
     from kart_jax.xla.memory import keep_memory
     from kart_jax.xla.stage import compiler_options
 
-# Public name -> module it is loaded from, and its name there if that differs.
+# Public name -> module it is loaded from.
 _HOMES = {
     # The environment
     "make": "env.make",
-    "KartEnv": "env.core",
+    "KartEnv": "env.kart",
+    "RaceEnv": "env.core",
     "EnvConfig": "env.config",
     "EnvParams": "env.params",
     "EnvState": "env.types",
@@ -63,16 +62,16 @@ _HOMES = {
     # Telemetry
     "scripted_laps": "telemetry.session",
     "Log": "telemetry.log",
-    "CHANNELS": "telemetry.channels",
-    "read_log": "telemetry.export:read",
+    "CHANNELS": "race.channels",
+    "read_log": "telemetry.export",
     "write_csv": "telemetry.export",
     "Lap": "telemetry.laps",
-    "split_laps": "telemetry.laps:split",
-    "best_lap": "telemetry.laps:best",
+    "split_laps": "telemetry.laps",
+    "best_lap": "telemetry.laps",
     # Pictures
     "lap_figure": "media.plots",
     "draw_circuit": "media.plots",
-    "save_film": "media.film:save",
+    "save_film": "media.film",
 }
 
 __all__ = [
@@ -89,6 +88,7 @@ __all__ = [
     "KartState",
     "Lap",
     "Log",
+    "RaceEnv",
     "Signals",
     "StepInfo",
     "best_lap",
@@ -115,5 +115,4 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, there = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

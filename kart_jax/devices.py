@@ -1,5 +1,4 @@
-"""The devices that karts are split over: a mesh with one axis, and each device's part of a
-batch."""
+"""The devices that karts are split over: a mesh of one axis, and each device's part of a batch."""
 
 import chex
 import jax
@@ -11,11 +10,13 @@ KARTS = "karts"  # name of the mesh axis
 
 
 def kart_mesh(count: int | None = None) -> Mesh:
-    """A mesh for `reset_batch` and `step_batch` over the first `count` devices, default all, of
-    whatever process.
+    """Return a mesh for `reset_batch` and `step_batch` over the first `count` devices.
 
-    On a CPU there is one device unless `jax.config.update("jax_num_cpu_devices", cores)` comes
-    before the first use of JAX. InputError when there are not so many.
+    By default over all devices, of whatever process. On a CPU there is one device unless
+    `jax.config.update("jax_num_cpu_devices", cores)` comes before the first use of JAX.
+
+    Raises:
+        InputError: there are not so many devices.
     """
     devices = jax.devices()
     count = len(devices) if count is None else count
@@ -27,10 +28,10 @@ def kart_mesh(count: int | None = None) -> Mesh:
 
 
 def own_part(whole: chex.Array, axis: str | None) -> chex.Array:
-    """This device's part of an array with a leading axis over the whole batch; all of it where
-    `axis` is None.
+    """Return this device's part of an array with a leading axis over the whole batch.
 
-    Inside `jax.shard_map` over the mesh axis `axis`, whose size divides the length of the array.
+    Where `axis` is None, that is all of it. Otherwise the call stands inside `jax.shard_map` over
+    the mesh axis `axis`, whose size divides the length of the array.
     """
     if axis is None:
         return whole

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Bad input from outside: a file, a field, a flag.
+    """Report bad input from outside: a file, a field, a flag.
 
     The message is one sentence that says what was wrong, where, what is allowed and what to do.
     The command line prints it and exits with code 2; nothing is half-written.

@@ -1,5 +1,8 @@
-"""Write files whole: beside their place first, moved there when complete, so that no reader meets
-half of one; and keep other processes out of a folder while several of its files change together."""
+"""Write files whole, and keep other processes out of a folder while several of its files change.
+
+A file is written beside its place first and moved there when it is complete, so that no reader
+meets half of one.
+"""
 
 import contextlib
 import os
@@ -12,8 +15,7 @@ from kart_jax.errors import InputError
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; what is written there takes its place when the block
-    ends well.
+    """Give a temporary path beside `path`; what is written there takes its place at the end.
 
     Missing folders are made. When the block raises, `path` stays as it was.
 
@@ -31,6 +33,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             f"{path}: cannot be written ({error.strerror}); give a path in a folder of yours"
         ) from error
     os.close(handle)
+
     part = Path(name)
     try:
         yield part
@@ -45,8 +48,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 
 def check_place(path: str | Path) -> None:
-    """Refuse early, and without a trace, a path that nothing could be written to when the work for
-    it is done.
+    """Refuse early, before the work is done, a path that nothing could be written to.
+
+    Nothing is made or changed on the disk.
 
     Raises:
         InputError: it is a folder, lies in what is none, or in one that may not be written to.
@@ -59,6 +63,7 @@ def check_place(path: str | Path) -> None:
         raise InputError(
             f"{path}: cannot be written ({error.strerror}); give another path"
         ) from error
+
     if taken:
         wrong = "it is a folder"
     elif not there.is_dir():
@@ -71,7 +76,11 @@ def check_place(path: str | Path) -> None:
 
 
 def check_apart(path: str | Path, source: str | Path) -> None:
-    """Refuse to write to the very file that is read; InputError says so."""
+    """Refuse to write to the very file that is read.
+
+    Raises:
+        InputError: both paths are the same file.
+    """
     if os.path.exists(path) and os.path.samefile(path, source):
         raise InputError(
             f"{path}: is read here and would be overwritten; give another path to write to"
@@ -80,11 +89,14 @@ def check_apart(path: str | Path, source: str | Path) -> None:
 
 @contextlib.contextmanager
 def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
-    """Hold this folder until the block ends, once no other process does; without `wait` one that
-    does is an error.
+    """Hold a folder until the block ends, once no other process does.
 
     The folder itself is locked, so nothing is left behind, also after a kill. Where the system has
     no such locks (Windows, some network disks) the block runs without one.
+
+    Args:
+        folder: the folder to hold.
+        wait: whether to wait for another process that holds it; otherwise that is an error.
 
     Raises:
         InputError: the folder cannot be opened, or another process holds it.
@@ -94,12 +106,14 @@ def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
     except ImportError:
         yield
         return
+
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise InputError(
             f"{folder}: cannot be opened ({error.strerror}); give a folder of yours"
         ) from error
+
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -108,15 +122,17 @@ def locked(folder: str | Path, wait: bool = True) -> Iterator[None]:
                 f"{folder}: another process is at work in it; wait until it ends, or stop it"
             ) from error
         except OSError:
-            pass  # no locks here
+            pass  # this disk has no locks
         yield
     finally:
         os.close(handle)
 
 
 def _umask() -> int:
-    """The permissions that this process takes away from new files; mkstemp ignores them and allows
-    only the owner."""
+    """Return the permissions that this process takes away from new files.
+
+    `mkstemp` ignores them and allows only the owner.
+    """
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -20,15 +20,21 @@ def rotate(x: chex.Array, y: chex.Array, angle: chex.Array) -> tuple[chex.Array,
     Returns:
         The two components (...) of the turned vector, in the unit of the input.
     """
-    c, s = cos_sin(angle)
-    return c * x - s * y, s * x + c * y
+    cosine, sine = cos_sin(angle)
+    return cosine * x - sine * y, sine * x + cosine * y
 
 
 def wrap_angle(angle: chex.Array) -> chex.Array:
-    """Bring an angle into [-pi, pi). (...) rad -> (...) rad."""
+    """Bring an angle (...) rad into [-pi, pi)."""
     return jnp.mod(angle + jnp.pi, 2.0 * jnp.pi) - jnp.pi
 
 
 def safe_norm(x: chex.Array, y: chex.Array, floor: float = 1e-12) -> chex.Array:
-    """Length of (x, y) whose gradient is finite at the origin: sqrt(x² + y² + floor²)."""
+    """Return sqrt(x² + y² + floor²), a length whose gradient is finite at the origin.
+
+    Args:
+        x: (...) first component.
+        y: (...) second component.
+        floor: least length, in the unit of the input.
+    """
     return jnp.sqrt(x * x + y * y + floor * floor)

@@ -106,7 +106,7 @@ def circle_motion(time):
 def make_circle_log(seconds: float = 33.0, rate: float = 25.0, start: float = 0.0):
     """A `Log` of `circle_motion`; sector lines at 0, 30 and 70 m; every channel that plots and
     videos read."""
-    from kart_jax.telemetry.channels import NAMES
+    from kart_jax.race.channels import NAMES
     from kart_jax.telemetry.log import Log
 
     time = np.arange(1, round(seconds * rate) + 1) / rate

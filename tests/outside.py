@@ -1,5 +1,4 @@
-"""Other people's learners in throw-away environments: they are installed there, and see this
-project behind them.
+"""Other people's learners in throw-away environments, in which they see this project.
 
 A learner that cannot be installed is no fault of ours: its tests are skipped, and the reason is
 printed.
@@ -18,11 +17,11 @@ ROOT = Path(__file__).parents[1]
 
 
 def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
-    """A Python that has `packages` and sees this project's own packages behind them; skips if it
-    cannot be had."""
+    """Make a Python that has `packages` and sees this project behind them, or skip."""
     folder = factory.mktemp("outside")
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     python = folder / "bin" / "python"
+
     install = subprocess.run(
         [python, "-m", "pip", "install", "-q", *packages],
         capture_output=True,
@@ -30,47 +29,62 @@ def interpreter(factory: pytest.TempPathFactory, *packages: str) -> Path:
         check=False,
     )
     if install.returncode:
-        reason = f"{', '.join(packages)} cannot be installed here: {install.stderr.strip().splitlines()[-1]}"
+        last = install.stderr.strip().splitlines()[-1]
+        reason = f"{', '.join(packages)} cannot be installed here: {last}"
         print(reason)
         pytest.skip(reason)
+
     site = next((folder / "lib").glob("python*/site-packages"))
     (site / "project.pth").write_text(f"{ROOT}\n{sysconfig.get_path('purelib')}\n")
     return python
 
 
 def checkout(factory: pytest.TempPathFactory, address: str, commit: str, part: str) -> Path:
-    """One folder, as of a commit, of the sources of a learner that is no package; skips if they
-    cannot be had."""
+    """Fetch one folder, as of a commit, of a learner that is no package, or skip."""
     folder = factory.mktemp("sources")
-    for words in (
+    commands = (
         "init",
         f"remote add origin {address}",
         f"fetch --quiet --depth 1 --filter=blob:none origin {commit}",
         f"sparse-checkout set {part}",
         f"checkout --quiet {commit}",
-    ):
+    )
+
+    for words in commands:
         done = subprocess.run(
             ["git", "-C", str(folder), *words.split()],
-            capture_output=True, text=True, check=False, env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"GIT_TERMINAL_PROMPT": "0"},
+        )
         if done.returncode:
             reason = f"{address} cannot be fetched here: {done.stderr.strip().splitlines()[-1]}"
             print(reason)
             pytest.skip(reason)
+
     return folder / part
 
 
 def run(python: Path, program: str) -> str:
-    """What a program prints; it must end well. Compiled programs are kept where the other tests
-    keep theirs."""
+    """Run a program, which must end well, and return what it prints.
+
+    Compiled programs are kept where the other tests keep theirs.
+    """
     cache = {
         "JAX_PLATFORMS": "cpu",
-        "JAX_COMPILATION_CACHE_DIR": str(jax.config.read("jax_compilation_cache_dir")),
+        "JAX_COMPILATION_CACHE_DIR": str(jax.config.values["jax_compilation_cache_dir"]),
     }
     done = subprocess.run(
         [python, "-c", program],
-        capture_output=True, text=True, timeout=1200, cwd=ROOT, check=False, env=os.environ | cache,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=1200,
+        cwd=ROOT,
+        check=False,
+        env=os.environ | cache,
+    )
+
     print(done.stdout)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout

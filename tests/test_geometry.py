@@ -1,5 +1,4 @@
-"""The direction of an angle against numpy in float64: accuracy, gradients, and what no direction
-is."""
+"""Cosine and sine against numpy in float64: accuracy, gradients, and what no direction is."""
 
 import jax
 import jax.numpy as jnp

@@ -125,7 +125,7 @@ def kernel(monkeypatch, tmp_path):
     import jax
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.read("jax_compilation_cache_dir"))
+    monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", jax.config.values["jax_compilation_cache_dir"])
     monkeypatch.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.3")
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
     return monkeypatch

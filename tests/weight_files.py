@@ -1,6 +1,8 @@
-"""A random ResNet-18 as a state dict, the same network in NumPy, and files of weights as PyTorch
-and safetensors write them, made without either: PyTorch's names are put into the pickle by
-stand-ins."""
+"""A random ResNet-18 as a state dict, the same network in NumPy, and writers of weight files.
+
+The files are as PyTorch and safetensors write them, made without either: PyTorch's names are put
+into the pickle by stand-ins.
+"""
 
 import contextlib
 import io
@@ -35,15 +37,14 @@ def resnet_shapes():
     shapes = {"conv1.weight": (64, 3, 7, 7)} | norm_shapes("bn1", 64)
     for stage, inputs, outputs in ((1, 64, 64), (2, 64, 128), (3, 128, 256), (4, 256, 512)):
         for block in (0, 1):
-            name, first = f"layer{stage}.{block}", inputs if block == 0 else outputs
-            shapes |= {f"{name}.conv1.weight": (outputs, first, 3, 3)} | norm_shapes(
-                f"{name}.bn1", outputs
-            )
-            shapes |= {f"{name}.conv2.weight": (outputs, outputs, 3, 3)} | norm_shapes(
-                f"{name}.bn2", outputs
-            )
+            name = f"layer{stage}.{block}"
+            first = inputs if block == 0 else outputs
+            shapes[f"{name}.conv1.weight"] = (outputs, first, 3, 3)
+            shapes |= norm_shapes(f"{name}.bn1", outputs)
+            shapes[f"{name}.conv2.weight"] = (outputs, outputs, 3, 3)
+            shapes |= norm_shapes(f"{name}.bn2", outputs)
             if block == 0 and stage > 1:
-                shapes |= {f"{name}.downsample.0.weight": (outputs, inputs, 1, 1)}
+                shapes[f"{name}.downsample.0.weight"] = (outputs, inputs, 1, 1)
                 shapes |= norm_shapes(f"{name}.downsample.1", outputs)
     return shapes | {"fc.weight": (1000, 512), "fc.bias": (1000,)}
 
@@ -56,17 +57,15 @@ def norm_shapes(name, features):
 
 
 def random_resnet(seed=0):
-    """A state dict whose activations keep their size from layer to layer; its statistics are
-    anything but 0 and 1."""
+    """A state dict whose activations keep their size; its statistics are anything but 0 and 1."""
     rng = np.random.default_rng(seed)
     state = {}
     for name, shape in resnet_shapes().items():
         if name.endswith("num_batches_tracked"):
             state[name] = np.array(7, np.int64)
         elif len(shape) == 4:
-            state[name] = rng.normal(0.0, np.sqrt(1.5 / np.prod(shape[1:])), shape).astype(
-                np.float32
-            )
+            deviation = np.sqrt(1.5 / np.prod(shape[1:]))
+            state[name] = rng.normal(0.0, deviation, shape).astype(np.float32)
         elif name.endswith(("running_var", "weight")):
             state[name] = rng.uniform(0.5, 1.5, shape).astype(np.float32)
         else:
@@ -75,11 +74,15 @@ def random_resnet(seed=0):
 
 
 def convolve(images, kernel, stride):
-    """(B, C, H, W) and (F, C, k, k) -> (B, F, H', W') in double precision, `k // 2` zeros around,
-    shift by shift."""
+    """(B, C, H, W) and (F, C, k, k) -> (B, F, H', W') in double precision, shift by shift.
+
+    There are `k // 2` zeros around the picture.
+    """
     size = kernel.shape[-1]
     images = np.pad(images, ((0, 0), (0, 0), (size // 2, size // 2), (size // 2, size // 2)))
-    rows, columns = (images.shape[2] - size) // stride + 1, (images.shape[3] - size) // stride + 1
+    rows = (images.shape[2] - size) // stride + 1
+    columns = (images.shape[3] - size) // stride + 1
+
     total = np.zeros((images.shape[0], rows, columns, kernel.shape[0]))
     for i in range(size):
         for j in range(size):
@@ -91,8 +94,7 @@ def convolve(images, kernel, stride):
 
 
 def forward(state, pictures):
-    """Features (B, 512) of (B, 3, H, W) uint8 pictures, in double precision, as He et al. define
-    the network."""
+    """Features (B, 512) of (B, 3, H, W) uint8 pictures, in double precision, after He et al."""
 
     def norm(x, name):
         gain, bias, mean, variance = (
@@ -101,31 +103,32 @@ def forward(state, pictures):
         )
         return (x - mean) / np.sqrt(variance + 1e-5) * gain + bias
 
-    mean, deviation = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    mean = np.array([0.485, 0.456, 0.406])
+    deviation = np.array([0.229, 0.224, 0.225])
     x = (pictures / 255.0 - mean[:, None, None]) / deviation[:, None, None]
     x = np.maximum(norm(convolve(x, state["conv1.weight"], 2), "bn1"), 0.0)
     x = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=-np.inf)
-    x = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2].max(
-        axis=(4, 5)
-    )
+    windows = np.lib.stride_tricks.sliding_window_view(x, (3, 3), axis=(2, 3))
+    x = windows[:, :, ::2, ::2].max(axis=(4, 5))
+
     for stage in (1, 2, 3, 4):
         for block in (0, 1):
-            name, stride = f"layer{stage}.{block}", 2 if stage > 1 and block == 0 else 1
-            inner = np.maximum(
-                norm(convolve(x, state[f"{name}.conv1.weight"], stride), f"{name}.bn1"), 0.0
-            )
+            name = f"layer{stage}.{block}"
+            stride = 2 if stage > 1 and block == 0 else 1
+            inner = norm(convolve(x, state[f"{name}.conv1.weight"], stride), f"{name}.bn1")
+            inner = np.maximum(inner, 0.0)
             inner = norm(convolve(inner, state[f"{name}.conv2.weight"], 1), f"{name}.bn2")
             if stride == 2:
-                x = norm(
-                    convolve(x, state[f"{name}.downsample.0.weight"], 2), f"{name}.downsample.1"
-                )
+                shortcut = convolve(x, state[f"{name}.downsample.0.weight"], 2)
+                x = norm(shortcut, f"{name}.downsample.1")
             x = np.maximum(inner + x, 0.0)
     return x.mean(axis=(2, 3))
 
 
 def write_safetensors(path, tensors):
     """Write arrays as https://huggingface.co/docs/safetensors describes the format."""
-    header, data = {"__metadata__": {"format": "pt"}}, b""
+    header = {"__metadata__": {"format": "pt"}}
+    data = b""
     for name, array in tensors.items():
         raw = np.ascontiguousarray(array).tobytes()
         offsets = [len(data), len(data) + len(raw)]
@@ -135,6 +138,7 @@ def write_safetensors(path, tensors):
             "data_offsets": offsets,
         }
         data += raw
+
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + data)
 
@@ -143,22 +147,22 @@ class Storage:
     """Numbers that tensors lie in."""
 
     def __init__(self, key, array):
-        self.key, self.array = key, array
+        self.key = key
+        self.array = array
 
 
 @contextlib.contextmanager
 def torch_names():
     """Modules that bear PyTorch's names, so that a pickle can name what is in them."""
-    torch, utils = ModuleType("torch"), ModuleType("torch._utils")
+    torch = ModuleType("torch")
+    utils = ModuleType("torch._utils")
 
     def _rebuild_tensor_v2(*_):
         raise AssertionError("only its name is wanted")
 
-    _rebuild_tensor_v2.__module__, _rebuild_tensor_v2.__qualname__ = (
-        "torch._utils",
-        "_rebuild_tensor_v2",
-    )
-    utils._rebuild_tensor_v2 = _rebuild_tensor_v2
+    _rebuild_tensor_v2.__module__ = "torch._utils"
+    _rebuild_tensor_v2.__qualname__ = "_rebuild_tensor_v2"
+    vars(utils)["_rebuild_tensor_v2"] = _rebuild_tensor_v2
     for name in (*STORAGES.values(), "ComplexFloatStorage"):
         setattr(torch, name, type(name, (), {"__module__": "torch"}))
     with mock.patch.dict(sys.modules, {"torch": torch, "torch._utils": utils}):
@@ -170,7 +174,8 @@ class Pickler(pickle.Pickler):
 
     def __init__(self, stream, torch):
         super().__init__(stream, protocol=2)
-        self.torch, self.storages = torch, {}
+        self.torch = torch
+        self.storages = {}
 
     def persistent_id(self, obj):
         if not isinstance(obj, Storage):
@@ -184,9 +189,8 @@ class Pickler(pickle.Pickler):
         whole = obj if obj.base is None else obj.base
         key = str(len(self.storages))
         self.storages[key] = np.ravel(whole, order="K")
-        offset = (
-            obj.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
-        ) // obj.itemsize
+        first = whole.__array_interface__["data"][0]
+        offset = (obj.__array_interface__["data"][0] - first) // obj.itemsize
         steps = tuple(step // obj.itemsize for step in obj.strides)
         place = (Storage(key, self.storages[key]), offset, obj.shape, steps, False, OrderedDict())
         return sys.modules["torch._utils"]._rebuild_tensor_v2, place

@@ -3,7 +3,7 @@
 The public names are loaded when they are first used:
 
     result = train.train(train.TrainConfig(track_name=("circuit",), timesteps=600_000))
-    policy, settings = train.load_policy(str(result.folder.path))
+    policy, config = train.load_policy(str(result.folder.path))
 """
 
 import importlib
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from train.evaluation.record_drive import choose as record_drive
     from train.evaluation.selection import examine
     from train.networks.policy import Policy
-    from train.run.config import TrainConfig
     from train.run.loop import train
+    from train.run.request import TrainConfig
     from train.run.types import RunResult
     from train.sweep.cohort import train_seeds, train_sweep
 
 # Public name -> module it is loaded from, and its name there if that differs.
 _HOMES = {
-    "TrainConfig": "run.config",
+    "TrainConfig": "run.request",
     "train": "run.loop",
     "train_seeds": "sweep.cohort",
     "train_sweep": "sweep.cohort",

@@ -1,13 +1,11 @@
-"""Training on Modal: `modal run -m train.modal_app`, with the flags of `kart train`; `modal deploy`
-for Python.
+"""Training on Modal: `modal run -m train.modal_app` with the flags of `kart train`.
 
 A container trains one run on a GPU and writes it to the Volume. When it is taken away, Modal starts
 another with the same call, which goes on from the newest checkpoint. Several runs are several
-containers.
+containers. After `modal deploy -m train.modal_app` Python may call it, too:
 
-    deployed = modal.Function.from_name("kart-jax", "train_run") figures =
-    deployed.remote({"track_name": ["circuit.png"], "timesteps": 5_000_000, "save_name":
-    "karting_v1"})
+    deployed = modal.Function.from_name("kart-jax", "train_run")
+    figures = deployed.remote({"track_name": ["circuit.png"], "timesteps": 5_000_000})
 """
 
 import contextlib
@@ -27,16 +25,22 @@ import modal
 from kart_jax.errors import InputError
 from train.cloud import image, tensorboard_server, volume
 from train.cloud.image import MOUNT
-from train.run.config import TrainConfig
-from train.sweep import combinations, request
+from train.declaration import leaves
+from train.run.config import RunConfig
+from train.run.request import TrainConfig
+from train.sweep import combinations, plain_data
 
 MODULE = "train.modal_app"
 GPU = re.compile(r"[A-Za-z][\w+!-]*(:[1-9]\d?)?")
-LONGEST = 24 * 3600  # s of one attempt, the most that Modal allows; the next attempt goes on
-RETRIES = 5  # after a failure or the end of that time; machines that Modal takes away do not count
+GPUS = ("A100-80GB", "A100-40GB")  # in order of preference, unless one is asked for
+MAX_TIME = 24 * 3600  # s of one attempt, the most that Modal allows; the next attempt goes on
+
+# After a failure or the end of that time; machines that Modal takes away do not count.
+MAX_RETRIES = 5
+
 EXAMPLES = f"""
-modal run -m {MODULE} --track-name circuit.png --timesteps 5000000 --save-name karting_v1 --vector-envs 2048
-modal run -m {MODULE} --gpu H100 A100-80GB --save-name quick
+modal run -m {MODULE} --track-name circuit.png --timesteps 5000000 --save-name karting_v1
+modal run -m {MODULE} --gpu H100 --save-name quick
 modal run -m {MODULE} --seeds 0 1 2 --save-name three
 modal run --detach -m {MODULE} --resume-from karting_v1 --timesteps 20000000
 modal run -m {MODULE} --sweep file.toml --save-name grid
@@ -51,9 +55,9 @@ class ModalConfig(TrainConfig):
     those there.
     """
 
-    gpu: tuple[str, ...] = ("A100-80GB", "A100-40GB")
-    """GPUs in order of preference, by Modal's names; a number behind a colon asks for several:
-    H100:2."""
+    gpu: str | None = None
+    """GPU, by Modal's name; a number behind a colon asks for several: H100:2. Not given:
+    A100-80GB, or A100-40GB where there is none."""
     seeds: tuple[int, ...] | None = None
     """Train once with each of these seeds, at the same time."""
     sweep: str | None = None
@@ -63,13 +67,9 @@ class ModalConfig(TrainConfig):
     def __post_init__(self) -> None:
         """Refuse what no machine can be."""
         super().__post_init__()
-        if not self.gpu:
+        if self.gpu is not None and not GPU.fullmatch(self.gpu):
             raise InputError(
-                "--gpu is empty; give at least one of Modal's names, for example A100-80GB"
-            )
-        if wrong := [name for name in self.gpu if not GPU.fullmatch(name)]:
-            raise InputError(
-                f"--gpu is {wrong[0]}; allowed are Modal's names such as A100-80GB or H100:2; "
+                f"--gpu is {self.gpu}; allowed are Modal's names such as A100-80GB or H100:2; "
                 "correct it"
             )
         if self.seeds is not None and len(set(self.seeds)) < max(len(self.seeds), 1):
@@ -78,24 +78,15 @@ class ModalConfig(TrainConfig):
             )
 
 
-def typed(arguments: Sequence[str]) -> list[str] | None:
-    """The words behind this module in `modal run -m train.modal_app ...`; None in every other
-    command."""
-    for index, word in enumerate(arguments):
-        if word in (MODULE, f"{MODULE}::main") and "run" in arguments[:index]:
-            words = list(arguments[index + 1 :])
-            return words[1:] if words[:1] == ["--"] else words
-    return None
-
-
 def read(words: Sequence[str]) -> tuple[ModalConfig, list[TrainConfig]]:
-    """The flags, and the runs that they ask for; InputError when either is wrong."""
+    """Read the flags, and the runs that they ask for; InputError when either is wrong."""
     from kart_jax.cli.flags import parse
 
     config = parse(ModalConfig, f"-m {MODULE}", words, EXAMPLES, program="modal run")
     base = TrainConfig(
         **{field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
     )
+
     axes = {} if config.sweep is None else combinations.read(config.sweep)
     if config.seeds is not None:
         if "seed" in axes:
@@ -103,6 +94,7 @@ def read(words: Sequence[str]) -> tuple[ModalConfig, list[TrainConfig]]:
                 f"{config.sweep}: seed is given there and by --seeds; give it in one place"
             )
         axes = {**axes, "seed": config.seeds}
+
     if base.save_name is None and (axes or base.resume_from is None):
         # Containers that start at once cannot agree on the next free number.
         base = dataclasses.replace(base, save_name=dated(base))
@@ -111,59 +103,37 @@ def read(words: Sequence[str]) -> tuple[ModalConfig, list[TrainConfig]]:
     return config, runs
 
 
-def dated(config: TrainConfig) -> str:
-    """A name for a run that was given none: its circuit and the time, such as
-    circuit-20261130-142501."""
-    track = (config.track_name or ("circuit.png",))[0]
+def dated(request: TrainConfig) -> str:
+    """Name a run that was given no name: its circuit and the time, as circuit-20261130-142501."""
+    track = (request.track_name or leaves(RunConfig)["track_name"].default)[0]
     return f"{Path(track).stem.replace(':', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def refuse_taken(runs: Sequence[TrainConfig], taken: Sequence[str], where: str) -> None:
-    """InputError when the name of a run is taken."""
+    """Raise `InputError` when the name of a run is taken."""
     for run in runs:
         if run.save_name in taken:
             raise InputError(
                 f"--save-name is {run.save_name}, but {where} holds such a run; choose another "
-                "name, "
-                f"or go on with --resume-from {run.save_name}"
+                f"name, or go on with --resume-from {run.save_name}"
             )
 
 
-def at_start() -> tuple[ModalConfig, list[TrainConfig]] | None:
-    """Check the flags of `modal run` when it imports this module, before it builds and pays for
-    anything.
-
-    The GPUs have to be known then as well. Ends the process with one sentence and code 2 when a
-    flag is wrong.
-    """
-    words = typed(sys.argv) if modal.is_local() else None
-    if words is None:
-        return None
-    try:
-        found = read(words)
-        volume.require_token()
-    except InputError as error:
-        print(f"kart: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    return found
-
-
-ASKED = at_start()
 app = modal.App(volume.NAME, include_source=False)
 VOLUME = volume.open_volume()
 # In a container the images exist already, and the checkout from which they are built does not.
 TRAINING = image.training_image() if modal.is_local() else modal.Image.debian_slim()
-BOARD = image.board_image() if modal.is_local() else modal.Image.debian_slim()
+TENSORBOARD = image.tensorboard_image() if modal.is_local() else modal.Image.debian_slim()
 
 
 @app.function(
     image=TRAINING,
-    gpu=list(ModalConfig.gpu if ASKED is None else ASKED[0].gpu),
+    gpu=list(GPUS),
     cpu=4.0,
     memory=16 * 1024,
     volumes={MOUNT: VOLUME},
-    timeout=LONGEST,
-    retries=modal.Retries(max_retries=RETRIES),
+    timeout=MAX_TIME,
+    retries=modal.Retries(max_retries=MAX_RETRIES),
     single_use_containers=True,
 )
 def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
@@ -182,29 +152,28 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
     from rich.console import Console
 
     from kart_jax.cli.train import summary
-    from train.cloud.retried_call import attempt
+    from train.cloud.retried_call import train_or_go_on
     from train.evaluation import selection
 
     local = modal.is_local()
     name = str(flags.get("save_name") or flags.get("resume_from") or "run")
     try:
         with contextlib.chdir(Path.cwd() if local else MOUNT):
-            config = request.from_plain(flags, "the request")
+            request = plain_data.from_plain(flags, "the request")
             console = Console(file=cast(IO[str], Prefixed(f"{name}: ")))
             identifier = call or modal.current_function_call_id() or uuid.uuid4().hex
-            result = attempt(
-                config, identifier, console, (lambda: None) if local else VOLUME.commit
-            )
+            after_save = (lambda: None) if local else VOLUME.commit
+            result = train_or_go_on(request, identifier, console, after_save)
             ranked = selection.examine(
                 result, partial(console.print, soft_wrap=True, highlight=False, markup=False)
             )
-    except (
-        InputError
-    ) as error:  # it would be wrong at every attempt, so this is an answer and no failure
+    except InputError as error:
+        # It would be wrong at every attempt, so this is an answer and no failure.
         return {"name": name, "error": str(error)}
     finally:
         if not local:
             VOLUME.commit()
+
     if result.interrupted:
         # What Modal takes for the end of the container and not for an answer or a failure of this
         # call.
@@ -215,13 +184,13 @@ def train_run(flags: dict[str, Any], call: str = "") -> dict[str, Any]:
 
 
 class Prefixed(io.TextIOBase):
-    """Standard output with a word before each line: what several containers say appears on one
-    terminal."""
+    """Standard output with a word before each line: several containers share one terminal."""
 
     def __init__(self, prefix: str):
-        """With this word."""
+        """Open with this word."""
         super().__init__()
-        self.prefix, self.fresh = prefix, True
+        self.prefix = prefix
+        self.fresh = True
 
     def write(self, text: str) -> int:
         """Write text that holds any number of lines or parts of them."""
@@ -235,21 +204,24 @@ class Prefixed(io.TextIOBase):
         sys.stdout.flush()
 
 
-@app.function(image=BOARD, volumes={MOUNT: VOLUME}, max_containers=1, scaledown_window=600)
+@app.function(image=TENSORBOARD, volumes={MOUNT: VOLUME}, max_containers=1, scaledown_window=600)
 @modal.concurrent(max_inputs=100)
 @modal.web_server(tensorboard_server.PORT, startup_timeout=120.0)
 def tensorboard() -> None:
-    """TensorBoard over the runs of the Volume, at an address that Modal shows."""
+    """Serve TensorBoard over the runs of the Volume, at an address that Modal shows."""
     tensorboard_server.serve(Path(MOUNT) / volume.RUNS, Path("/tmp/board"), VOLUME.reload)
 
 
 @app.local_entrypoint()
 def main(*words: str) -> None:
-    """Train what the flags ask for and bring it home; exit code 2 for bad input, 1 when a run
-    failed."""
+    """Train what the flags ask for and bring it home.
+
+    The flags are those of `kart train`, see its --help, and --gpu, --seeds and --sweep. The exit
+    code is 2 for bad input and 1 when a run failed.
+    """
     try:
         with volume.told_plainly():
-            config, runs = ASKED or read(words)
+            config, runs = read(words)
             code = launch(config, runs)
     except InputError as error:
         print(f"kart: {error}", file=sys.stderr)
@@ -267,18 +239,23 @@ def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
     refuse_taken(runs, volume.run_names(VOLUME), "the Volume on Modal")
     names = [name for run in runs for name in run.track_name or ()]
     there = volume.send_tracks(VOLUME, names)
+
+    function = train_run if config.gpu is None else train_run.with_options(gpu=config.gpu)
     calls = []
     for run in runs:
         tracks = None if run.track_name is None else tuple(there[name] for name in run.track_name)
-        plain = request.to_plain(dataclasses.replace(run, track_name=tracks))
-        calls.append((run, train_run.spawn(plain, uuid.uuid4().hex)))
-    out, figures = sys.stderr if config.json else sys.stdout, []
+        plain = plain_data.to_plain(dataclasses.replace(run, track_name=tracks))
+        calls.append((run, function.spawn(plain, uuid.uuid4().hex)))
+
+    out = sys.stderr if config.json else sys.stdout
+    figures = []
     for run, call in calls:
         name = str(run.save_name or run.resume_from)
         one = {"asked": name, **outcome(call, name)}
         if "error" not in one:
-            print(brought_home(one["name"], Path(config.runs_dir)), file=out, flush=True)
+            print(bring_home(one["name"], Path(config.runs_dir)), file=out, flush=True)
         figures.append(one)
+
     if config.json:
         from kart_jax.cli.output import emit_json
 
@@ -286,18 +263,16 @@ def launch(config: ModalConfig, runs: Sequence[TrainConfig]) -> int:
     for one in figures:
         if sentence := one.get("error") or one.get("failure"):
             print(f"kart: {one.get('name') or one['asked']}: {sentence}", file=sys.stderr)
-    return (
-        2
-        if any("error" in one for one in figures)
-        else 1
-        if any(one["failure"] for one in figures)
-        else 0
-    )
+    if any("error" in one for one in figures):
+        return 2
+    return 1 if any(one["failure"] for one in figures) else 0
 
 
 def outcome(call: "modal.FunctionCall[dict[str, Any]]", name: str) -> dict[str, Any]:
-    """The figures of a run, or under `error` why there are none; the other runs are not the worse
-    for it."""
+    """Wait for the figures of a run; under `error` why there are none.
+
+    The other runs are none the worse for it.
+    """
     try:
         return call.get()
     except Exception as error:  # whatever was raised there is raised here
@@ -307,8 +282,8 @@ def outcome(call: "modal.FunctionCall[dict[str, Any]]", name: str) -> dict[str, 
         }
 
 
-def brought_home(name: str, runs_dir: Path) -> str:
-    """Copy a run from the Volume; says where it is, or how to fetch it."""
+def bring_home(name: str, runs_dir: Path) -> str:
+    """Copy a run from the Volume; returns where it is, or how to fetch it."""
     try:
         return (
             f"wrote {volume.pull(VOLUME, name, runs_dir)}; film it with kart play {runs_dir / name}"

@@ -104,7 +104,7 @@ class RacingBrax:
     @property
     def dt(self) -> float:
         """Seconds per step."""
-        return self.core.config.control_dt
+        return self.core.config.rates.control_dt
 
     def reset(self, rng: chex.PRNGKey) -> BraxState:
         """Start an episode."""
@@ -121,7 +121,7 @@ class RacingBrax:
         `metrics` holds the terms of the reward by name, and `laps`, 1 when a valid lap was
         completed.
         """
-        observation, driven, reward, terminated, _, info = self.core.advance(
+        observation, driven, reward, terminated, _, info = self.core.step_without_reset(
             state.pipeline_state, action, self._params()
         )
         terms = dict(zip(TERMS, info.reward_terms, strict=True))

@@ -16,7 +16,8 @@ import numpy as np
 
 from kart_jax.env import observe
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv, Observation
+from kart_jax.env.core import Observation, RaceEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.env.make import Source, make
 from kart_jax.env.types import Cause, StepInfo
 from kart_jax.errors import InputError
@@ -50,7 +51,7 @@ def bounds(config: EnvConfig) -> dict[str, Bounds]:
     picture = (config.height, config.width, 3 * config.frame_stack)
     return {
         "vision": Bounds(0.0, 255.0, picture, np.uint8),
-        "telemetry": Bounds(-observe.LIMIT, observe.LIMIT, (len(observe.CHANNELS),), np.float32),
+        "telemetry": Bounds(-observe.LIMIT, observe.LIMIT, (len(observe.OBSERVATION),), np.float32),
     }
 
 
@@ -72,7 +73,7 @@ def chosen(observation: Observation, choice: str) -> Observation | chex.Array:
 
 
 def build(track: Track, kart: str, choice: str, config: EnvConfig | None) -> KartEnv:
-    """The environment behind a face, which draws pictures only if they are chosen.
+    """Make the environment of one kart behind an adapter; pictures only if they are chosen.
 
     Args:
         track: as `kart_jax.make` takes it.
@@ -83,10 +84,23 @@ def build(track: Track, kart: str, choice: str, config: EnvConfig | None) -> Kar
     Raises:
         InputError: unknown choice, track or class, or a bad file.
     """
+    return make(track, kart=kart, config=_chosen_config(choice, config))
+
+
+def build_race(
+    track: Track, karts: int, kart: str, choice: str, config: EnvConfig | None
+) -> RaceEnv:
+    """Make the environment of a race of `karts` karts; the rest as in `build`."""
+    return make(track, kart=kart, karts=karts, config=_chosen_config(choice, config))
+
+
+def _chosen_config(choice: str, config: EnvConfig | None) -> EnvConfig:
+    """Return the config that draws what is chosen; InputError for an unknown choice."""
     if choice not in CHOICES:
-        raise InputError(f"observation is {choice!r}; allowed are {', '.join(map(repr, CHOICES))}")
+        allowed = ", ".join(map(repr, CHOICES))
+        raise InputError(f"observation is {choice!r}; allowed are {allowed}")
     config = EnvConfig() if config is None else config
-    return make(track, kart=kart, config=dataclasses.replace(config, vision=choice != "telemetry"))
+    return dataclasses.replace(config, vision=choice != "telemetry")
 
 
 def told(info: StepInfo, ended: bool) -> dict[str, Any]:

@@ -27,14 +27,15 @@ from kart_jax.adapters import contract
 from kart_jax.env import observe
 from kart_jax.env.batch import reset_batch, step_batch
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.env.make import make
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import StepInfo
 from kart_jax.errors import InputError
+from kart_jax.race import channels
 from kart_jax.render import view
 from kart_jax.render.types import ViewConfig
-from kart_jax.telemetry import export, log, record
+from kart_jax.telemetry import export, log
 
 TRACK = "circuit.png"
 TELEMETRY_STEPS = 90_000  # an hour, about 25 MB
@@ -80,8 +81,8 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
 
     Observation: `vision` uint8 (84, 84, 3 * frame_stack), oldest picture first, and `telemetry`
     float32 (telemetry_history, 9), oldest row first, channels and scales as in
-    `kart_jax.env.observe.CHANNELS`. Action: float32 (2,) in [-1, 1], steering (left positive) and
-    throttle (negative = brake).
+    `kart_jax.env.observe.OBSERVATION`. Action: float32 (2,) in [-1, 1], steering (left positive)
+    and throttle (negative = brake).
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 25}  # noqa: RUF012
@@ -123,7 +124,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         # Gymnasium types its own `Dict` as a space of other dictionaries than it samples.
         self.observation_space = _space(self.core.config, telemetry_history)  # pyright: ignore[reportAttributeAccessIssue]
         self.action_space = contract.box(spaces, contract.ACTION)
-        self._history = np.zeros((telemetry_history, len(observe.CHANNELS)), np.float32)
+        self._history = np.zeros((telemetry_history, len(observe.OBSERVATION)), np.float32)
         self._state = None
         self._rows: deque[np.ndarray] = deque(maxlen=telemetry_steps)
         self._steps = 0  # control steps since the environment was made
@@ -183,7 +184,7 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
                 f"{os.fspath(path)}: there is no telemetry yet; call step() before "
                 "export_telemetry()"
             )
-        export.write_csv(os.fspath(path), log.of_kart(np.stack(self._rows)))
+        export.write_csv(os.fspath(path), log.log_of_kart(np.stack(self._rows)))
 
 
 # Jitted once for all instances: environments of the same shapes share one compilation.
@@ -195,8 +196,8 @@ _step_all = jax.jit(step_batch)
 @jax.jit
 def _advance(env: KartEnv, state, action, step, params):
     """One step without auto-reset, and its telemetry row (1, C)."""
-    result = env.advance(state, action, params)
-    return result, record.frame(result[1].race, step, env.tracks, params.kart)
+    result = env.step_without_reset(state, action, params)
+    return result, channels.read_race(result[1].race, step, env.tracks, params.kart)
 
 
 @jax.jit
@@ -243,7 +244,8 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         self.single_action_space = contract.box(spaces, contract.ACTION)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._history = np.zeros((num_envs, telemetry_history, len(observe.CHANNELS)), np.float32)
+        history = (num_envs, telemetry_history, len(observe.OBSERVATION))
+        self._history = np.zeros(history, np.float32)
         self._key = jax.random.key(0)
         self._state = None
 
@@ -300,4 +302,4 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
 @jax.jit
 def _final_observations(env: KartEnv, state, actions, params):
     """Observation that each environment reaches before any reset."""
-    return jax.vmap(env.advance, in_axes=(0, 0, None))(state, actions, params)[0]
+    return jax.vmap(env.step_without_reset, in_axes=(0, 0, None))(state, actions, params)[0]

@@ -23,7 +23,8 @@ from flax import struct
 
 from kart_jax.adapters import contract, packages
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv, Observation
+from kart_jax.env.core import Observation
+from kart_jax.env.kart import KartEnv
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
 
@@ -186,6 +187,6 @@ def _step(
     core: KartEnv, key: chex.PRNGKey, state: EnvState, action: chex.Array, params: GymnaxParams
 ):
     kart = params.kart
-    episode_time = params.max_steps_in_episode * jnp.float32(core.config.control_dt)
+    episode_time = params.max_steps_in_episode * jnp.float32(core.config.rates.control_dt)
     limits = kart.limits.replace(episode_time=episode_time)
     return core.step(key, state, action, kart.replace(limits=limits))

@@ -6,7 +6,7 @@
 
 Observations, actions, rewards and dones are dictionaries by agent, and `dones["__all__"]` says that
 the race is over; the same step then begins a new one. An agent whose kart is out stays done, with
-rewards of 0, until then: see `kart_jax.env.multi`. The package jaxmarl itself is needed only for
+rewards of 0, until then: see `kart_jax.env.core`. The package jaxmarl itself is needed only for
 its spaces, when a learner asks for them.
 """
 
@@ -19,7 +19,8 @@ import jax.numpy as jnp
 
 from kart_jax.adapters import contract, packages
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.multi import MultiKartEnv, MultiState, enter
+from kart_jax.env.core import RaceEnv
+from kart_jax.env.types import EnvState
 from kart_jax.env.params import EnvParams
 
 SPACES = "jaxmarl.environments.spaces"
@@ -54,7 +55,7 @@ class RacingMARL:
             InputError: unknown observation, track or class, a bad file, or a number of karts that
                 does not fit.
         """
-        self.core = enter(contract.build(track, kart, observation, config), karts)
+        self.core = contract.build_race(track, karts, kart, observation, config)
         self.params = self.core.default_params if params is None else params
         self.observation = observation
         self.num_agents = karts
@@ -94,16 +95,16 @@ class RacingMARL:
         """Space of what an agent does."""
         return self.action_spaces[agent]
 
-    def reset(self, key: chex.PRNGKey) -> tuple[dict[str, Any], MultiState]:
+    def reset(self, key: chex.PRNGKey) -> tuple[dict[str, Any], EnvState]:
         """Start a race; returns the chosen observation of every agent, and the state."""
         observation, state = _reset(self.core, key, self.params)
         return self._by_agent(contract.chosen(observation, self.observation)), state
 
     def step(
-        self, key: chex.PRNGKey, state: MultiState, actions: dict[str, chex.Array]
+        self, key: chex.PRNGKey, state: EnvState, actions: dict[str, chex.Array]
     ) -> tuple[
         dict[str, Any],
-        MultiState,
+        EnvState,
         dict[str, chex.Array],
         dict[str, chex.Array],
         dict[str, chex.Array],
@@ -137,13 +138,13 @@ class RacingMARL:
 # Jitted with the environment as an argument, so that a loop in Python is fast too and all instances
 # share a program.
 @jax.jit
-def _reset(core: MultiKartEnv, key: chex.PRNGKey, params: EnvParams):
+def _reset(core: RaceEnv, key: chex.PRNGKey, params: EnvParams):
     return core.reset(key, params)
 
 
 @jax.jit
 def _step(
-    core: MultiKartEnv, key: chex.PRNGKey, state: MultiState, actions: chex.Array, params: EnvParams
+    core: RaceEnv, key: chex.PRNGKey, state: EnvState, actions: chex.Array, params: EnvParams
 ):
     *result, info = core.step(key, state, actions, params)
     return *result, info.replace(

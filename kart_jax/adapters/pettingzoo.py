@@ -6,7 +6,7 @@
     observations, rewards, terminations, truncations, infos = env.step(actions)
 
 An agent whose kart is out leaves `agents`; the race is over when none is left, and `reset` must
-follow: see `kart_jax.env.multi`. Needs the package pettingzoo. Every value that leaves is NumPy.
+follow: see `kart_jax.env.core`. Needs the package pettingzoo. Every value that leaves is NumPy.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 
 from kart_jax.adapters import contract, packages
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.multi import MultiKartEnv, enter
+from kart_jax.env.core import RaceEnv
 from kart_jax.env.params import EnvParams
 from kart_jax.errors import InputError
 
@@ -58,7 +58,7 @@ class RacingParallelEnv(_ParallelEnv):
             InputError: unknown observation, track or class, a bad file, or a number of karts that
                 does not fit.
         """
-        self.core = enter(contract.build(track, kart, observation, config), karts)
+        self.core = contract.build_race(track, karts, kart, observation, config)
         self.params = self.core.default_params if params is None else params
         self.observation = observation
         self.possible_agents = contract.agents(karts)
@@ -167,10 +167,10 @@ class RacingParallelEnv(_ParallelEnv):
 
 
 # Jitted once for all instances: environments of the same shapes share one compilation.
-_reset = jax.jit(MultiKartEnv.reset)
+_reset = jax.jit(RaceEnv.reset)
 
 
 @jax.jit
-def _advance(core: MultiKartEnv, state, actions, params: EnvParams):
-    *result, info = core.advance(state, actions, params)
+def _advance(core: RaceEnv, state, actions, params: EnvParams):
+    *result, info = core.step_without_reset(state, actions, params)
     return *result, info.replace(final_observation=None)  # it is the observation once more

@@ -1,5 +1,4 @@
-"""The `kart` command: finds the subcommand, and turns every failure of the user's input into one
-sentence.
+"""The `kart` command: finds the subcommand, and tells every failure of the user's in a sentence.
 
 Nothing heavy is imported before the subcommand is known, so `kart --help` answers at once.
 """
@@ -41,12 +40,12 @@ COMMANDS: tuple[tuple[str, str, str], ...] = (
     ("modal pull", "modal:run_pull", "bring a run that was trained on Modal home"),
 )
 
-START = """usage: kart COMMAND [flags]
+HELP_HEAD = """usage: kart COMMAND [flags]
 
 A karting simulator that trains drivers: from a picture of a track to a kart that laps it.
 """
 
-END = """
+HELP_FOOT = """
 first steps:
   kart drive --track-name circuit.png --laps 3       lap times of the scripted driver
   kart train --track-name circuit.png                train a driver; the run lands in runs/
@@ -64,18 +63,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             interrupted, 141 nobody reads the output.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if isinstance(
-        sys.stdout, io.TextIOWrapper
-    ):  # a terminal that lacks a letter of a title shows its code
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # a terminal that lacks a letter of a title shows its code
         sys.stdout.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings():
         # A warning is for the user too: one sentence, without the source line that Python adds.
         warnings.showwarning = lambda message, *_, **__: print(f"kart: {message}", file=sys.stderr)
-        return answer(words)
+        return run_to_exit_code(words)
 
 
-def answer(words: list[str]) -> int:
-    """Run the command that the words ask for; the exit code as in `main`."""
+def run_to_exit_code(words: list[str]) -> int:
+    """Run the command that the words ask for; return the exit code as in `main`."""
     try:
         code = dispatch(words)
         sys.stdout.flush()
@@ -87,11 +85,11 @@ def answer(words: list[str]) -> int:
         print("kart: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        forget_output()
+        discard_stdout()
         return 141
     except OSError as error:
         if error.filename is None:
-            forget_output()
+            discard_stdout()
             print(
                 f"kart: the output cannot be written ({error.strerror}); free the disk or redirect",
                 file=sys.stderr,
@@ -101,13 +99,17 @@ def answer(words: list[str]) -> int:
         return 2
 
 
-def forget_output() -> None:
+def discard_stdout() -> None:
     """Give standard output a place where the interpreter's last flush succeeds."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def dispatch(words: list[str]) -> int:
-    """Find the command that the first words name and run it with the rest."""
+    """Find the command that the first words name and run it with the rest.
+
+    Raises:
+        InputError: there is no such command.
+    """
     if words[:1] == ["--version"]:
         from importlib.metadata import version
 
@@ -120,28 +122,32 @@ def dispatch(words: list[str]) -> int:
             module, function = target.split(":")
             command = getattr(importlib.import_module(f"kart_jax.cli.{module}"), function)
             return command(words[len(parts) :]) or 0
+
     noun = words[:1] if any(name.split()[:1] == words[:1] for name, _, _ in COMMANDS) else []
     rest = words[len(noun) :]
     if not rest or rest[0] in ("-h", "--help", "help"):
         print(usage(*noun))
         return 0
-    raise InputError(unknown(noun, rest[0]))
+    raise InputError(describe_unknown(noun, rest[0]))
 
 
 def usage(noun: str = "") -> str:
-    """The table of commands, of all or of one noun."""
+    """Return the table of commands, of all or of one noun."""
     rows = [
         (name, help_line) for name, _, help_line in COMMANDS if not noun or name.split()[0] == noun
     ]
     width = max(len(name) for name, _ in rows)
     table = "\n".join(f"  {name:<{width}}   {help_line}" for name, help_line in rows)
     if noun:
-        return f"usage: kart {noun} COMMAND [flags]\n\n{table}\n\nkart {noun} COMMAND --help explains the flags."
-    return f"{START}\n{table}\n{END}".rstrip("\n")
+        return (
+            f"usage: kart {noun} COMMAND [flags]\n\n{table}\n\n"
+            f"kart {noun} COMMAND --help explains the flags."
+        )
+    return f"{HELP_HEAD}\n{table}\n{HELP_FOOT}".rstrip("\n")
 
 
-def unknown(noun: list[str], word: str) -> str:
-    """What to say to a word that is no command."""
+def describe_unknown(noun: list[str], word: str) -> str:
+    """Say that a word behind a noun, or behind none, is no command, and what is allowed."""
     import difflib
 
     level = len(noun)
@@ -155,8 +161,7 @@ def unknown(noun: list[str], word: str) -> str:
 
 
 def prepare_jax() -> None:
-    """Keep compiled programs between runs, and keep XLA's remarks about the machine off the
-    terminal.
+    """Keep compiled programs between runs, and XLA's remarks about the machine off the terminal.
 
     The folder is `jax` in the cache folder of the tracks, one per host name, as compiled programs
     are made for one machine's processor; JAX's own variable JAX_COMPILATION_CACHE_DIR moves it.
@@ -166,9 +171,9 @@ def prepare_jax() -> None:
         return
     import platform
 
-    from kart_jax.track.cache import folder
+    from kart_jax.track.cache import cache_folder
 
-    home = folder()
+    home = cache_folder()
     if home is not None:
         place = Path(home) / "jax" / (platform.node() or "host")
         try:

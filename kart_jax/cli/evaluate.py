@@ -9,7 +9,7 @@ import tyro
 
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, table
-from kart_jax.cli.search import laps_wanted, sentence, tell
+from kart_jax.cli.search import describe_minimum, print_progress, resolve_search_laps
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,11 +25,10 @@ kart eval circuit-1 --fastest --search-laps 5000
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-    """Lap times, completion rate and off-track time of a trained driver over fixed drives, beside
-    the scripted driver.
+    """Time a trained driver over fixed drives, beside the scripted driver.
 
-    The first drive starts from rest on the grid, the others roll from places drawn with fixed
-    seeds.
+    Lap times, completion rate and off-track time are told. The first drive starts from rest on the
+    grid, the others roll from places drawn with fixed seeds.
     """
 
     run: tyro.conf.Positional[str]
@@ -67,7 +66,7 @@ def run(words: Sequence[str]) -> None:
     """Run `kart eval`."""
     config = parse(EvalConfig, "eval", words, EXAMPLES)
     search = config.fastest or config.search_laps is not None
-    search_laps = laps_wanted(config.search_laps) if search else None
+    search_laps = resolve_search_laps(config.search_laps) if search else None
     from train.evaluation import evaluate
 
     results = evaluate.evaluate(
@@ -79,25 +78,28 @@ def run(words: Sequence[str]) -> None:
         telemetry=None if config.telemetry is None else Path(config.telemetry),
         runs_dir=config.runs_dir,
         search_laps=search_laps,
-        report=tell,
+        report=print_progress,
     )
     if config.json:
-        emit_json(
-            {"run": config.run, "results": [dataclasses.asdict(result) for result in results]}
-        )
+        figures = [dataclasses.asdict(result) for result in results]
+        emit_json({"run": config.run, "results": figures})
         return
+
     print(result_table(results, search))
     for result in results:
         if result.minimum is not None:
-            print(f"{result.track}: {sentence(result.minimum)}")
+            print(f"{result.track}: {describe_minimum(result.minimum)}")
     for result in results:
         if result.telemetry is not None:
             print(f"wrote {result.telemetry}")
 
 
 def result_table(results: "list[Result]", search: bool) -> str:
-    """The results, a line each; with a search also how far the best lap is from the minimum."""
-    from kart_jax.telemetry.laps import clock
+    """Return the results as a table, a line each.
+
+    With a search it also tells how far the best lap is from the minimum.
+    """
+    from kart_jax.telemetry.laps import format_time
 
     head = [
         "track",
@@ -113,8 +115,8 @@ def result_table(results: "list[Result]", search: bool) -> str:
         [
             result.track,
             result.driver,
-            clock(float("nan") if result.best_lap is None else result.best_lap),
-            clock(float("nan") if result.mean_lap is None else result.mean_lap),
+            format_time(float("nan") if result.best_lap is None else result.best_lap),
+            format_time(float("nan") if result.mean_lap is None else result.mean_lap),
             str(result.laps),
             f"{result.completion_rate:.0%} of {result.drives}",
             f"{result.off_track_time:.1f} s",
@@ -125,8 +127,8 @@ def result_table(results: "list[Result]", search: bool) -> str:
     if search:
         head[3:3] = ["gap", "gap"]
         for row, result in zip(rows, results, strict=True):
-            known = result.gap is not None
-            row[3:3] = (
-                [f"{result.gap:+.3f} s", f"{result.gap_percent:+.1f} %"] if known else ["-", "-"]
-            )
+            gaps = ["-", "-"]
+            if result.gap is not None:
+                gaps = [f"{result.gap:+.3f} s", f"{result.gap_percent:+.1f} %"]
+            row[3:3] = gaps
     return table(head, rows)

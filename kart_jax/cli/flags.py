@@ -1,5 +1,4 @@
-"""Flags of a subcommand from its config dataclass: tyro, with wrong flags reported in one
-sentence."""
+"""Flags of a subcommand from its config dataclass: tyro, with wrong flags in one sentence."""
 
 import contextlib
 import inspect
@@ -14,7 +13,7 @@ import tyro
 from kart_jax.errors import InputError
 
 T = TypeVar("T")
-LONGEST_WORD = 4096  # characters, as of a path
+MAX_WORD = 4096  # characters, as of a path
 
 # What tyro says of a wrong number, a wrong choice and an absent value, and how every other message
 # of ours says it.
@@ -48,10 +47,11 @@ def parse(
     lines = "\n".join(f"  {line.strip()}" for line in examples.strip().splitlines())
     description = f"{inspect.getdoc(config) or ''}\n\nexamples:\n{lines}"
     for word in words:
-        if len(word) > LONGEST_WORD:
+        if len(word) > MAX_WORD:
             raise InputError(
-                f"{word[:20]}... has {len(word)} characters; allowed are {LONGEST_WORD} in one word"
+                f"{word[:20]}... has {len(word)} characters; allowed are {MAX_WORD} in one word"
             )
+
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -77,33 +77,29 @@ def parse(
 
 
 def sentence(complaint: str) -> str:
-    """What tyro's complaint says, on one line, with the flag that was probably meant.
+    """Say what tyro's complaint says, on one line, with the flag that was probably meant.
 
     The complaint is a box with a title and blocks between rules; on a terminal without UTF-8 the
     title is the first block and the rules are hyphens.
     """
     plain = re.sub(r"\x1b\[[0-9;]*m", "", complaint)
     framed = "╭" in plain
+    lines = [line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))]
+
     blocks: list[list[str]] = [[]]
-    for line in (
-        line.strip("│ ") for line in plain.splitlines() if not line.startswith(("╭", "╰"))
-    ):
+    for line in lines:
         if len(line) > 3 and set(line) <= {"─", "-"}:
             blocks.append([])
         elif line:
             blocks[-1].append(line)
+
     texts = [" ".join(block) for block in blocks[0 if framed else 1 :]]
     text = re.sub(r"\s+", " ", texts[0]).rstrip(" .:") if texts else ""
     if not text:
         return "the flags cannot be read"
-    meant = next(
-        (
-            re.search(r"--[\w-]+", block)
-            for block in texts[1:]
-            if block.startswith("Perhaps you meant")
-        ),
-        None,
-    )
+
+    hints = [block for block in texts[1:] if block.startswith("Perhaps you meant")]
+    meant = re.search(r"--[\w-]+", hints[0]) if hints else None
     text = in_our_words(re.sub(r"^Error parsing \w+Config: ", "", text))
     return text[:1].lower() + text[1:] + (f"; did you mean {meant[0]}?" if meant else "")
 
@@ -115,9 +111,8 @@ def in_our_words(text: str) -> str:
     if found := WRONG_FLOAT.fullmatch(text):
         return f"{found[1]} is {found[2]}; it must be a number, such as 0.5"
     if found := WRONG_CHOICE.fullmatch(text):
-        choices = sorted(
-            set(re.findall(r"'([^']*)'", found[3])) - {"None"}
-        )  # tyro's own order may be that of a set
+        # tyro's own order may be that of a set.
+        choices = sorted(set(re.findall(r"'([^']*)'", found[3])) - {"None"})
         return f"{found[2]} is {found[1]}; allowed are {', '.join(choices)}"
     if found := NO_VALUE.fullmatch(text):
         return f"{found[1]} has no value; write one behind it"

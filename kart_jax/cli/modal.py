@@ -37,6 +37,7 @@ def run_pull(words: Sequence[str]) -> None:
     volume.require_token()
     with volume.told_plainly():
         path = volume.pull(volume.open_volume(), config.run, Path(config.runs_dir), config.replace)
+
     sizes = [file.stat().st_size for file in path.rglob("*") if file.is_file()]
     if config.json:
         emit_json({"folder": str(path), "files": len(sizes), "bytes": sum(sizes)})

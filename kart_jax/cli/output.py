@@ -11,13 +11,15 @@ from typing import Any
 
 def emit_json(figures: dict[str, Any]) -> None:
     """Print figures as one JSON object; a number that does not exist is null."""
-    print(json.dumps(_plain(figures), indent=2, allow_nan=False))
+    print(json.dumps(_to_plain(figures), indent=2, allow_nan=False))
 
 
 @contextmanager
 def quiet_stdout(wanted: bool) -> Iterator[None]:
-    """While `wanted`, let what others write to standard output, C++ libraries too, go to standard
-    error: the JSON object that follows is then alone there."""
+    """Send to standard error, while `wanted`, what others write to standard output.
+
+    C++ libraries are meant, too: the JSON object that follows is then alone there.
+    """
     if not wanted:
         yield
         return
@@ -32,20 +34,25 @@ def quiet_stdout(wanted: bool) -> Iterator[None]:
         os.close(kept)
 
 
-def _plain(value: Any) -> Any:
-    """Figures with nan and infinities as None and array scalars as Python numbers."""
+def _to_plain(value: Any) -> Any:
+    """Return figures with nan and infinities as None and array scalars as Python numbers."""
     if isinstance(value, dict):
-        return {str(key): _plain(one) for key, one in value.items()}
+        return {str(key): _to_plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_to_plain(one) for one in value]
     if hasattr(value, "item"):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> str:
-    """Columns of text, two spaces between: the columns `words` to the left, the others to the
-    right."""
+    """Set text in columns, two spaces between.
+
+    Args:
+        head: of each column.
+        rows: cells, as many as `head` has.
+        words: numbers of the columns that stand to the left; the others stand to the right.
+    """
     cells = [list(head), *map(list, rows)]
     widths = [max(len(row[k]) for row in cells) for k in range(len(head))]
     lines = []
@@ -58,6 +65,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[in
     return "\n".join(lines)
 
 
-def whole(count: int, thing: str) -> str:
-    """1 lap, 2 laps."""
+def count_of(count: int, thing: str) -> str:
+    """Return a number with its noun: 1 lap, 2 laps."""
     return f"{count} {thing}" + ("" if count == 1 else "s")

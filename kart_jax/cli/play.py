@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
-from kart_jax.cli.drive import (
-    MOST_LAPS,
-    check_height,
-    check_output,
-    check_outputs,
+from kart_jax.cli.drive import MAX_LAPS
+from kart_jax.cli.drive_output import (
+    DriveFiles,
+    check_file,
+    check_files,
     lap_table,
-    summary,
-    write_outputs,
+    summarise_drive,
+    write_files,
 )
 from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json
@@ -28,6 +28,7 @@ kart play runs/circuit-1
 kart play circuit-1 --track-name spa.png --laps 1 --gif spa.gif
 kart play runs/circuit-1 --no-video --json
 """
+MAX_GIF_HEIGHT = 360  # rows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,11 +63,10 @@ class PlayConfig:
 
     def __post_init__(self) -> None:
         """Refuse what no drive can be."""
-        if not 1 <= self.laps <= MOST_LAPS:
-            raise InputError(f"--laps is {self.laps}; allowed are 1 to {MOST_LAPS}")
-        check_height(self.video_height)
-        check_outputs(self.telemetry, None, self.video)
-        check_output("--gif", self.gif, (".gif",))
+        if not 1 <= self.laps <= MAX_LAPS:
+            raise InputError(f"--laps is {self.laps}; allowed are 1 to {MAX_LAPS}")
+        check_files(DriveFiles(self.telemetry, None, self.video, self.video_height))
+        check_file("--gif", self.gif, (".gif",))
 
 
 def run(words: Sequence[str]) -> None:
@@ -79,14 +79,18 @@ def run(words: Sequence[str]) -> None:
     from kart_jax.telemetry import laps
 
     print(f"{figures['track']}: driver of {config.run}, {figures['kart']}")
-    print(lap_table(laps.split(log)))
-    print(shown(figures))
+    print(lap_table(laps.split_laps(log)))
+    print(describe_lap(figures))
     for path in figures["files"]:
         print(f"wrote {path}")
 
 
 def play(config: PlayConfig) -> "tuple[dict[str, Any], Log]":
-    """Drive, write and film; returns the figures and the telemetry."""
+    """Drive, write and film.
+
+    Returns:
+        The figures for JSON, and the telemetry.
+    """
     from kart_jax.env.config import EnvConfig
     from kart_jax.env.make import make
     from kart_jax.track import catalogue
@@ -96,50 +100,48 @@ def play(config: PlayConfig) -> "tuple[dict[str, Any], Log]":
 
     if config.track_name is not None:
         catalogue.check_not_written(config.track_name, config.telemetry)
-        catalogue.single(config.track_name)
+        catalogue.single_circuit(config.track_name)
     policy, settings = load_policy(config.run, config.runs_dir)
     folder = run_folder.find(config.run, Path(config.runs_dir))
-    track = catalogue.first(settings.tracks[0]) if config.track_name is None else config.track_name
+    if config.track_name is None:
+        track = catalogue.first_circuit(settings.tracks[0])
+        source = run_tracks.own(folder, settings.tracks).get(track, track)
+    else:
+        track = source = config.track_name
     env = make(
-        run_tracks.own(folder, settings.tracks).get(track, track)
-        if config.track_name is None
-        else track,
+        source,
         kart=settings.kart,
         config=EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only),
     )
     recording = record_drive.choose(policy, env, config.laps)
-    log, name = recording.log.named(f"{track}, {settings.kart}"), Path(track).stem.replace(":", "-")
+    log = recording.log.named(f"{track}, {settings.kart}")
+
+    name = Path(track).stem.replace(":", "-")
     video = str(folder.videos / f"{name}.mp4") if config.video is None else config.video
     telemetry = (
         str(folder.telemetry / f"{name}.csv") if config.telemetry is None else config.telemetry
     )
-    written = write_outputs(
-        log,
-        env.tracks,
-        telemetry,
-        None,
-        None if config.no_video else video,
-        config.video_height,
-        settings.kart,
-    )
+    files = DriveFiles(telemetry, None, None if config.no_video else video, config.video_height)
+    written = write_files(files, log, env.tracks, settings.kart)
     if config.gif is not None:
-        written += write_outputs(
-            log, env.tracks, None, None, config.gif, min(config.video_height, 360), settings.kart
-        )
+        height = min(config.video_height, MAX_GIF_HEIGHT)
+        gif = DriveFiles(video=config.gif, video_height=height)
+        written += write_files(gif, log, env.tracks, settings.kart)
+
     heading = {"run": config.run, "track": track, "kart": settings.kart}
     start = {
         "start": "grid" if recording.attempt == 0 else "rolling",
         "clean_lap": recording.clean_lap,
     }
-    return {**heading, **start, **summary(log), "files": written}, log
+    return {**heading, **start, **summarise_drive(log), "files": written}, log
 
 
-def shown(figures: "dict[str, Any]") -> str:
-    """Whether the drive holds a clean lap, in one sentence."""
-    from kart_jax.telemetry.laps import clock
+def describe_lap(figures: "dict[str, Any]") -> str:
+    """Say in one sentence whether the drive holds a clean lap."""
+    from kart_jax.telemetry.laps import format_time
     from train.evaluation.record_drive import TRIES
 
     start = "the grid" if figures["start"] == "grid" else "a rolling start"
     if figures["clean_lap"] is None:
         return f"no clean lap in {TRIES} drives; this is the longest one, from {start}"
-    return f"a clean lap of {clock(figures['clean_lap'])}, from {start}"
+    return f"a clean lap of {format_time(figures['clean_lap'])}, from {start}"

@@ -12,9 +12,10 @@ if TYPE_CHECKING:
 TOLD = 10  # generations from one line of progress to the next
 
 
-def laps_wanted(asked: int | None) -> int:
-    """Laps to simulate, the default where none are named; gets the cores ready. Call it before JAX
-    is used.
+def resolve_search_laps(asked: int | None) -> int:
+    """Return the laps to simulate, the default where none are named, and get the cores ready.
+
+    Call it before JAX is used.
 
     Raises:
         InputError: too few or too many.
@@ -27,8 +28,14 @@ def laps_wanted(asked: int | None) -> int:
     return laps
 
 
-def tell(track: str, laps: int, best: float) -> None:
-    """Progress, a line each ten generations, on stderr."""
+def print_progress(track: str, laps: int, best: float) -> None:
+    """Print the progress of a search on stderr, a line each ten generations.
+
+    Args:
+        track: name of the circuit.
+        laps: simulated so far.
+        best: s, the shortest of them.
+    """
     from kart_jax.laptime import search
 
     if laps % (TOLD * search.GENERATION) == 0:
@@ -37,12 +44,12 @@ def tell(track: str, laps: int, best: float) -> None:
         )
 
 
-def sentence(minimum: "Minimum") -> str:
-    """What was found, in one sentence."""
-    from kart_jax.telemetry.laps import clock
+def describe_minimum(minimum: "Minimum") -> str:
+    """Say in one sentence what was found."""
+    from kart_jax.telemetry.laps import format_time
 
     return (
-        f"minimum lap time {clock(minimum.lap_time)}, the best of {minimum.laps} simulated laps; "
-        f"scripted driver {clock(minimum.scripted)}; quasi-steady on that line "
-        f"{clock(minimum.quasi_steady)}"
+        f"minimum lap time {format_time(minimum.lap_time)}, the best of {minimum.laps} simulated "
+        f"laps; scripted driver {format_time(minimum.scripted)}; quasi-steady on that line "
+        f"{format_time(minimum.quasi_steady)}"
     )

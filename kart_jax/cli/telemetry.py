@@ -26,8 +26,10 @@ kart telemetry laps runs/circuit-1/telemetry/circuit.csv --json
 
 @dataclasses.dataclass(frozen=True)
 class PlotConfig:
-    """Draw one lap of a telemetry file on a page: map coloured by speed, speed, controls, g-g
-    diagram, splits."""
+    """Draw one lap of a telemetry file on a page.
+
+    It shows the map coloured by speed, speed, controls, g-g diagram and splits.
+    """
 
     file: tyro.conf.Positional[str]
     """Telemetry: a .csv, or an .npz of several karts."""
@@ -56,26 +58,24 @@ class LapsConfig:
 def run_plot(words: Sequence[str]) -> None:
     """Run `kart telemetry plot`."""
     config = parse(PlotConfig, "telemetry plot", words, PLOT_EXAMPLES)
-    from kart_jax.cli.drive import as_figures, check_output
+    from kart_jax.cli.drive_output import PLOT_ENDINGS, check_file, summarise_lap
     from kart_jax.media import plots
     from kart_jax.telemetry import export
-    from kart_jax.telemetry.laps import clock
+    from kart_jax.telemetry.laps import choose_lap, format_time
 
-    check_output("--out", config.out, (".png", ".pdf", ".svg"))
-    log = export.read(config.file, config.kart)
+    check_file("--out", config.out, PLOT_ENDINGS)
+    log = export.read_log(config.file, config.kart)
     out = str(Path(config.file).with_suffix(".png")) if config.out is None else config.out
-    rows, _, lap = plots.choose_lap(log, config.lap)
-    check_filled(rows)
-    plots.save(plots.lap_figure(log, config.lap), out)
+    chosen = choose_lap(log, config.lap)
+    lap = chosen.lap
+    check_filled(chosen.rows)
+    plots.save_figure(plots.lap_figure(log, config.lap), out)
     if config.json:
-        emit_json(
-            {"file": config.file, "plot": out, "lap": None if lap is None else as_figures(lap)}
-        )
+        figures = None if lap is None else summarise_lap(lap)
+        emit_json({"file": config.file, "plot": out, "lap": figures})
     else:
-        print(
-            f"wrote {out}: "
-            + ("no complete lap" if lap is None else f"lap {lap.number}, {clock(lap.time)}")
-        )
+        shown = "no complete lap" if lap is None else f"lap {lap.number}, {format_time(lap.time)}"
+        print(f"wrote {out}: {shown}")
 
 
 def check_filled(rows: "Log") -> None:
@@ -93,15 +93,14 @@ def check_filled(rows: "Log") -> None:
 def run_laps(words: Sequence[str]) -> None:
     """Run `kart telemetry laps`."""
     config = parse(LapsConfig, "telemetry laps", words, LAPS_EXAMPLES)
-    from kart_jax.cli.drive import as_figures, lap_table
+    from kart_jax.cli.drive_output import lap_table, summarise_lap
     from kart_jax.telemetry import export, laps
 
-    found = laps.split(export.read(config.file, config.kart))
+    found = laps.split_laps(export.read_log(config.file, config.kart))
     if config.json:
-        best = laps.best(found)
-        figures = [as_figures(lap) for lap in found]
-        emit_json(
-            {"file": config.file, "laps": figures, "best_lap": None if best is None else best.time}
-        )
+        best = laps.best_lap(found)
+        figures = [summarise_lap(lap) for lap in found]
+        best_time = None if best is None else best.time
+        emit_json({"file": config.file, "laps": figures, "best_lap": best_time})
     else:
         print(lap_table(found))

@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from kart_jax.cli.flags import parse
-from kart_jax.cli.output import emit_json, table, whole
+from kart_jax.cli.output import count_of, emit_json
+from kart_jax.cli.track_measures import print_measures
 from kart_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from kart_jax.track.derive import Circuit
-    from kart_jax.track.line import Line
+    from kart_jax.track.line import CentreLine
 
-MOST_DRAWN = 10_000
+MAX_DRAWN = 10_000  # circuits of one command
 
 
 @dataclasses.dataclass(frozen=True)
 class ListConfig:
-    """List the tracks that are known by name: those in ./tracks and the shipped ones, with their
-    measures."""
+    """List the tracks known by name, in ./tracks and the shipped ones, with their measures."""
 
     json: bool = False
     """Print the figures as JSON."""
@@ -29,8 +28,7 @@ class ListConfig:
 
 @dataclasses.dataclass(frozen=True)
 class CheckConfig:
-    """Read tracks, measure them, or say in one sentence what is wrong with the picture or its
-    entry."""
+    """Read tracks, measure them, or say in one sentence what is wrong with picture or entry."""
 
     tracks: tyro.conf.Positional[tuple[str, ...]] = ()
     """Names, or paths of PNG or centre-line CSV files; default all known names."""
@@ -40,8 +38,7 @@ class CheckConfig:
 
 @dataclasses.dataclass(frozen=True)
 class PreviewConfig:
-    """Draw a track with centre line, gates, sectors and curvature, as the simulator understands
-    it."""
+    """Draw centre line, gates, sectors and curvature of a track, as the simulator sees them."""
 
     track: tyro.conf.Positional[str]
     """Name, or path of a PNG or a centre-line CSV."""
@@ -51,8 +48,10 @@ class PreviewConfig:
 
 @dataclasses.dataclass(frozen=True)
 class NewConfig:
-    """Start a track of your own: a picture to paint over (black = track, white = off) and its
-    entry."""
+    """Start a track of your own: a picture to paint over, and its entry.
+
+    In the picture black is track and white is off.
+    """
 
     name: tyro.conf.Positional[str]
     """Name of the track: letters, digits, _ and -."""
@@ -66,8 +65,10 @@ class NewConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ImportConfig:
-    """Make a track from a centre line: a CSV with the columns x_m, y_m, w_tr_right_m,
-    w_tr_left_m."""
+    """Make a track from a centre line.
+
+    It is a CSV with the columns x_m, y_m, w_tr_right_m, w_tr_left_m.
+    """
 
     file: tyro.conf.Positional[str]
     """The CSV file, in driving order, first point on the start line."""
@@ -102,13 +103,13 @@ class GenerateConfig:
 
     def __post_init__(self) -> None:
         """Refuse senseless numbers."""
-        if not 1 <= self.count <= MOST_DRAWN:
-            raise InputError(f"--count is {self.count}; allowed are 1 to {MOST_DRAWN}")
-        from kart_jax.track.generate import LARGEST_SEED
+        if not 1 <= self.count <= MAX_DRAWN:
+            raise InputError(f"--count is {self.count}; allowed are 1 to {MAX_DRAWN}")
+        from kart_jax.track.generate import MAX_SEED
 
-        if not 0 <= self.seed <= LARGEST_SEED + 1 - self.count:
+        if not 0 <= self.seed <= MAX_SEED + 1 - self.count:
             raise InputError(
-                f"--seed is {self.seed}; allowed are 0 to {LARGEST_SEED + 1 - self.count} with "
+                f"--seed is {self.seed}; allowed are 0 to {MAX_SEED + 1 - self.count} with "
                 f"--count {self.count}"
             )
 
@@ -126,81 +127,22 @@ class SyncConfig:
     """Print the figures as JSON."""
 
 
-def figures_of(circuit: "Circuit") -> dict[str, Any]:
-    """Measures of a circuit; lengths in m."""
-    from kart_jax.track.generate import measure
-
-    found = measure(circuit.line)
-    return {
-        "name": circuit.name,
-        "title": circuit.title,
-        "length": found.length,
-        "narrowest": found.width,
-        "tightest_radius": found.tightest,
-        "longest_straight": found.straight,
-        "corners": found.corners,
-        "gates": len(circuit.gates),
-        "sectors": [float(s) for s in circuit.sectors],
-    }
-
-
-def measure_table(figures: list[dict[str, Any]]) -> str:
-    """Measures of circuits as text."""
-    head = [
-        "track",
-        "length m",
-        "narrowest m",
-        "tightest radius m",
-        "longest straight m",
-        "corners",
-        "gates",
-        "title",
-    ]
-    keys = ("length", "narrowest", "tightest_radius", "longest_straight")
-    digits = (0, 1, 1, 0)
-    rows = [
-        [
-            f["name"],
-            *(f"{f[k]:.{d}f}" for k, d in zip(keys, digits, strict=True)),
-            *(str(f["corners"]), str(f["gates"]), f["title"]),
-        ]
-        for f in figures
-    ]
-    return table(head, rows, words=(0, len(head) - 1))
-
-
 def run_list(words: Sequence[str]) -> None:
     """Run `kart track list`."""
-    config = parse(ListConfig, "track list", words, "kart track list\nkart track list --json")
+    examples = "kart track list\nkart track list --json"
+    config = parse(ListConfig, "track list", words, examples)
     from kart_jax.track import catalogue
 
-    _print_measures(catalogue.names(), config.json)
+    print_measures(catalogue.track_names(), config.json)
 
 
 def run_check(words: Sequence[str]) -> None:
     """Run `kart track check`."""
-    config = parse(
-        CheckConfig,
-        "track check",
-        words,
-        "kart track check my_track.png\nkart track check spa monza --json",
-    )
+    examples = "kart track check my_track.png\nkart track check spa monza --json"
+    config = parse(CheckConfig, "track check", words, examples)
     from kart_jax.track import catalogue
 
-    _print_measures(config.tracks or catalogue.names(), config.json)
-
-
-def _print_measures(names: Sequence[str], as_json: bool) -> None:
-    """Read and measure tracks; the first bad one ends it."""
-    from kart_jax.track import derive
-
-    figures = [figures_of(derive.circuit(name)) for name in names]
-    if as_json:
-        emit_json({"tracks": figures})
-    elif figures:
-        print(measure_table(figures))
-    else:
-        print("no track is known here; make one with kart track new NAME")
+    print_measures(config.tracks or catalogue.track_names(), config.json)
 
 
 def run_preview(words: Sequence[str]) -> None:
@@ -211,27 +153,23 @@ def run_preview(words: Sequence[str]) -> None:
 
     out = f"{Path(config.track).stem}-preview.png" if config.out is None else config.out
     catalogue.check_not_written(config.track, out)
-    preview.write(derive.circuit(config.track), out)
+    preview.write_preview(derive.load_circuit(config.track), out)
     print(f"wrote {out}")
 
 
 def run_new(words: Sequence[str]) -> None:
     """Run `kart track new`."""
-    config = parse(
-        NewConfig,
-        "track new",
-        words,
-        "kart track new my_track\nkart track new my_track --folder drawings",
-    )
+    examples = "kart track new my_track\nkart track new my_track --folder drawings"
+    config = parse(NewConfig, "track new", words, examples)
     from kart_jax.track import layouts
 
-    picture = layouts.new(config.name, config.folder, config.metres_per_pixel, config.replace)
+    picture = layouts.new_track(config.name, config.folder, config.metres_per_pixel, config.replace)
     print(
         f"wrote {picture} and its entry in {picture.parent / 'checkpoints.json'}\n"
         "paint over the picture (black = track, white = off, one closed loop), correct start, "
         "gates and direction in\n"
-        "the entry (gates and sectors may be removed: then they are placed evenly), then: kart "
-        f"track check {picture}"
+        "the entry (gates and sectors may be removed: then they are placed evenly), then: "
+        f"kart track check {picture}"
     )
 
 
@@ -255,48 +193,45 @@ def run_generate(words: Sequence[str]) -> None:
     )
     config = parse(GenerateConfig, "track generate", words, examples)
     from kart_jax.track import draw
-    from kart_jax.track.generate import generate, measure
+    from kart_jax.track.generate import generate_circuit, measure_circuit
 
     seeds = range(config.seed, config.seed + config.count)
     found: list[dict[str, Any]] = []
 
-    def lines() -> Iterator["Line"]:
+    def lines() -> Iterator["CentreLine"]:
         for seed in seeds:
-            line = generate(seed)
-            found.append(dataclasses.asdict(measure(line)))
+            line = generate_circuit(seed)
+            found.append(dataclasses.asdict(measure_circuit(line)))
             yield line
 
     names = [f"{config.name}_{seed}" for seed in seeds]
-    pictures = draw.save_many(
+    pictures = draw.save_tracks(
         names, lines(), config.folder, config.metres_per_pixel, replace=config.replace
     )
     if config.json:
-        rows = zip(seeds, pictures, found, strict=True)
-        emit_json(
-            {
-                "tracks": [
-                    {"seed": seed, "picture": str(path), **figures} for seed, path, figures in rows
-                ]
-            }
-        )
+        rows = [
+            {"seed": seed, "picture": str(path), **figures}
+            for seed, path, figures in zip(seeds, pictures, found, strict=True)
+        ]
+        emit_json({"tracks": rows})
         return
+
     for path, figures in zip(pictures, found, strict=True):
         print(f"wrote {path}: {figures['length']:.0f} m")
     if config.count > 1:
-        print(whole(config.count, "track"))
+        print(count_of(config.count, "track"))
 
 
 def run_sync(words: Sequence[str]) -> None:
     """Run `kart track sync`."""
-    config = parse(
-        SyncConfig, "track sync", words, "kart track sync\nkart track sync my_track lines/genk.csv"
-    )
+    examples = "kart track sync\nkart track sync my_track lines/genk.csv"
+    config = parse(SyncConfig, "track sync", words, examples)
     from kart_jax.track import catalogue
     from train.cloud import volume
 
     volume.require_token()
     with volume.told_plainly():
-        there = volume.send_tracks(volume.open_volume(), config.tracks or catalogue.names())
+        there = volume.send_tracks(volume.open_volume(), config.tracks or catalogue.track_names())
     if config.json:
         emit_json({"tracks": [{"track": name, "name": found} for name, found in there.items()]})
         return

@@ -1,1 +1,4 @@
-"""Scripted drivers in pure JAX: racing line, speed profile, path follower."""
+"""Who drives: the `Driver` protocol, and scripted drivers in pure JAX.
+
+A scripted driver plans a racing line and a speed profile, and follows them.
+"""

@@ -1,4 +1,4 @@
-"""The scripted driver: test pilot, baseline of the learned driver, and later an opponent. Pure JAX.
+"""The scripted driver: test pilot, baseline of the learned driver, and opponent. Pure JAX.
 
 `prepare` plans once per stack of circuits and kart; `control` is called at every control step and
 keeps no memory. The same numbers serve every circuit and every class; what differs between karts is
@@ -11,13 +11,15 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax import struct
 
-from kart_jax.drivers import line as racing
-from kart_jax.drivers import measure, path, profile
+from kart_jax.drivers import line as racing_line
+from kart_jax.drivers import measure, profile
+from kart_jax.drivers import path as paths
 from kart_jax.drivers.follow import control
 from kart_jax.drivers.path import Path
-from kart_jax.drivers.profile import Limits
-from kart_jax.drivers.types import Plan
+from kart_jax.drivers.profile import GGVDiagram
+from kart_jax.drivers.types import Gains, Plan
 from kart_jax.errors import InputError
 from kart_jax.physics.params import KartParams
 from kart_jax.track.types import Tracks
@@ -25,48 +27,26 @@ from kart_jax.track.types import Tracks
 __all__ = ["LINES", "control", "prepare"]
 
 LINES = ("optimal", "given")
-SPARE = 0.45  # m, kept between the outer edge of the wheels and the edge of the asphalt
-USE = 0.965  # of the lateral limit that the speed profile counts on
-USE_BRAKE = 0.92  # of the braking limit
-TRAIL = 0.25  # of the braking left in a bend at the lateral limit that is not used: turning in is no steady state
+EDGE_MARGIN = 0.45  # m, kept between the outer edge of the wheels and the edge of the asphalt
+GRIP_FRACTION = 0.965  # of the lateral limit that the speed profile counts on
+BRAKE_FRACTION = 0.92  # of the braking limit
+# Part of the braking left in a corner at the lateral limit that is not used: turning in is no
+# steady state.
+TRAIL_BRAKING_RESERVE = 0.25
 
 
-def lap(
-    tracks: Tracks, track: chex.Array, limits: Limits, margin: chex.Array, nodes: int, line: str
-) -> tuple[Path, chex.Array, chex.Array, chex.Array]:
-    """Path (M,), speed (M,) m/s, acceleration (M,) m/s² and lap time () s on one circuit."""
-    lane = path.corridor(tracks, track, margin, nodes)
-    offset = racing.minimise(lane) if line == "optimal" else jnp.zeros_like(lane.curvature)
-    way = path.build(offset, lane)
-    speed = profile.speeds(way, lane.step, limits)
-    return (
-        way,
-        speed,
-        profile.accelerations(speed, way, lane.step),
-        profile.lap_time(speed, way, lane.step),
-    )
+class LapPlan(struct.PyTreeNode):
+    """Path and speed for one circuit on M nodes; a `Plan` has those of all circuits."""
+
+    path: Path  # every field (M,)
+    speed: chex.Array  # (M,) m/s
+    acceleration: chex.Array  # (M,) m/s², along the path
+    lap_time: chex.Array  # () s
 
 
-@functools.partial(jax.jit, static_argnames=("nodes", "line"))
-def _laps(
-    tracks: Tracks, which: chex.Array, params: KartParams, limits: Limits, nodes: int, line: str
-) -> tuple[Path, chex.Array, chex.Array, chex.Array]:
-    """`lap` on the circuits `which` (G,) of the stack; every field (G, ...)."""
-    cautious = limits.replace(lateral=USE * limits.lateral, brake=USE_BRAKE * limits.brake)
-    margin = params.rear_width / 2 + SPARE
-    one = functools.partial(lap, nodes=nodes, line=line)
-    return jax.vmap(one, in_axes=(None, 0, None, None))(tracks, which, cautious, margin)
-
-
-_measure = jax.jit(measure.measure)
-
-
-def full_limits(params: KartParams) -> Limits:
-    """The measured limits of a kart, nothing kept back."""
-    return _measure(params)[0]
-
-
-def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
+def prepare(
+    tracks: Tracks, params: KartParams, line: str = "optimal", gains: Gains | None = None
+) -> Plan:
     """Plan path and speed on every circuit of a stack for one kart.
 
     Args:
@@ -74,6 +54,7 @@ def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
         params: the kart (unbatched); `jax.vmap` over karts works.
         line: "optimal" for the minimum-curvature line inside the widths, "given" for the centre
             line itself (circuits recorded as driven lines).
+        gains: of the driver; default those of the test pilot.
 
     Returns:
         A `Plan` for `control`. Seconds of compiling, then some tenths of a second per stack.
@@ -85,18 +66,78 @@ def prepare(tracks: Tracks, params: KartParams, line: str = "optimal") -> Plan:
         raise InputError(
             f"driver: line is {line!r}; allowed are {', '.join(LINES)}; choose one of them"
         )
-    limits, handling = _measure(params)
-    trail = 1.0 - TRAIL * jnp.linspace(0.0, 1.0, limits.brake_share.shape[-1])
-    limits = limits.replace(brake_share=limits.brake_share * trail[None])
-    # Each circuit is planned on nodes that suit its length, then all get as many as the longest.
-    nodes = np.array([path.node_count(int(count)) for count in np.asarray(tracks.count)])
-    parts, order = [], []
+
+    ggv, handling = _measure_kart(params)
+    kept = 1.0 - TRAIL_BRAKING_RESERVE * jnp.linspace(0.0, 1.0, ggv.brake_share.shape[-1])
+    ggv = ggv.replace(brake_share=ggv.brake_share * kept[None])
+    laps = _plan_stack(tracks, params, ggv, line)
+
+    # Arrays of one type, whoever gives them: another driver's gains are no other program.
+    gains = jax.tree.map(lambda gain: jnp.asarray(gain, float), gains or Gains())
+    return Plan(
+        path=laps.path,
+        speed=laps.speed,
+        acceleration=laps.acceleration,
+        lap_time=laps.lap_time,
+        ggv=ggv,
+        handling=handling,
+        gains=gains,
+    )
+
+
+def measured_limits(params: KartParams) -> GGVDiagram:
+    """Return the measured limits of a kart, nothing kept back."""
+    return _measure_kart(params)[0]
+
+
+_measure_kart = jax.jit(measure.measure_kart)
+
+
+def _plan_stack(tracks: Tracks, params: KartParams, ggv: GGVDiagram, line: str) -> LapPlan:
+    """Plan each circuit on nodes that suit its length; fields (T, ...), nodes of the longest."""
+    nodes = np.array([paths.node_count(int(count)) for count in np.asarray(tracks.count)])
+    parts = []
+    order = []
     for count in np.unique(nodes):
         which = np.flatnonzero(nodes == count)
-        way, speed, acceleration, time = _laps(tracks, which, params, limits, int(count), line)
-        finer = functools.partial(path.refine, times=int(nodes.max() // count))
-        parts.append((*jax.tree.map(finer, (way, speed, acceleration)), time))
+        laps = _plan_laps(tracks, which, params, ggv, int(count), line)
+        refine = functools.partial(paths.refine, times=int(nodes.max() // count))
+        path, speed, acceleration = jax.tree.map(
+            refine, (laps.path, laps.speed, laps.acceleration)
+        )
+        parts.append(laps.replace(path=path, speed=speed, acceleration=acceleration))
         order.append(which)
+
     back = np.argsort(np.concatenate(order))
-    plans = jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[back], *parts)
-    return Plan(*plans, limits=limits, handling=handling)
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[back], *parts)
+
+
+@functools.partial(jax.jit, static_argnames=("nodes", "line"))
+def _plan_laps(
+    tracks: Tracks, which: chex.Array, params: KartParams, ggv: GGVDiagram, nodes: int, line: str
+) -> LapPlan:
+    """Plan a lap on each of the circuits `which` (G,) of the stack; fields (G, ...)."""
+    cautious = ggv.replace(lateral=GRIP_FRACTION * ggv.lateral, brake=BRAKE_FRACTION * ggv.brake)
+    margin = params.rear_width / 2 + EDGE_MARGIN
+    plan_one = functools.partial(plan_lap, nodes=nodes, line=line)
+    return jax.vmap(plan_one, in_axes=(None, 0, None, None))(tracks, which, cautious, margin)
+
+
+def plan_lap(
+    tracks: Tracks, track: chex.Array, ggv: GGVDiagram, margin: chex.Array, nodes: int, line: str
+) -> LapPlan:
+    """Plan a lap of circuit `track`, `margin` () m from the edges, within the limits `ggv`."""
+    corridor = paths.find_corridor(tracks, track, margin, nodes)
+    if line == "optimal":
+        offset = racing_line.minimise(corridor)
+    else:
+        offset = jnp.zeros_like(corridor.curvature)
+
+    path = paths.build(offset, corridor)
+    speed = profile.speeds(path, corridor.step, ggv)
+    return LapPlan(
+        path=path,
+        speed=speed,
+        acceleration=profile.accelerations(speed, path, corridor.step),
+        lap_time=profile.lap_time(speed, path, corridor.step),
+    )

@@ -13,20 +13,23 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from kart_jax.devices import KARTS, own_part
-from kart_jax.env.core import KartEnv, Observation
+from kart_jax.env.core import Observation, RaceEnv, Step
+from kart_jax.env.kart import KartEnv
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import EnvState, StepInfo
+from kart_jax.env.types import EnvState
 from kart_jax.errors import InputError
+
+Env = KartEnv | RaceEnv
 
 
 def _keys(key: chex.PRNGKey, count: int, axis: str | None) -> chex.PRNGKey:
-    """Keys (count,) of this device's environments."""
+    """Return the keys (count,) of this device's environments."""
     devices = 1 if axis is None else jax.lax.axis_size(axis)
     return own_part(jax.random.split(key, count * devices), axis)
 
 
 def reset_batch(
-    env: KartEnv,
+    env: Env,
     key: chex.PRNGKey,
     params: EnvParams,
     count: int,
@@ -46,7 +49,7 @@ def reset_batch(
     """
     axis, devices = (None, 1) if mesh is None else (KARTS, mesh.size)
 
-    def part(env: KartEnv, key: chex.PRNGKey, params: EnvParams) -> tuple[Observation, EnvState]:
+    def part(env: Env, key: chex.PRNGKey, params: EnvParams) -> tuple[Observation, EnvState]:
         keys = _keys(key, count // devices, axis)
         return jax.vmap(env.reset, in_axes=(0, 0 if varied else None))(keys, params)
 
@@ -56,7 +59,7 @@ def reset_batch(
 
 
 def step_batch(
-    env: KartEnv,
+    env: Env,
     key: chex.PRNGKey,
     state: EnvState,
     action: chex.Array,
@@ -64,7 +67,7 @@ def step_batch(
     varied: bool = False,
     mesh: Mesh | None = None,
     final: bool = False,
-) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
+) -> Step:
     """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see
     `reset_batch`.
 
@@ -77,20 +80,20 @@ def step_batch(
     split = _split(
         part, (shared, shared, karts, karts, karts if varied else shared), action.shape[0], mesh
     )
-    observation, state, gained, terminated, truncated, info = split(env, key, state, action, params)
+    observation, state, reward, terminated, truncated, info = split(env, key, state, action, params)
     info = info if final else info.replace(final_observation=None)
-    return observation, state, gained, terminated, truncated, info
+    return observation, state, reward, terminated, truncated, info
 
 
 def step_part(
-    env: KartEnv,
+    env: Env,
     key: chex.PRNGKey,
     state: EnvState,
     action: chex.Array,
     params: EnvParams,
     varied: bool = False,
     axis: str | None = None,
-) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
+) -> Step:
     """`step_batch` inside a `jax.shard_map` of the caller's over the mesh axis `axis`, with this
     device's part."""
     keys = _keys(key, action.shape[0], axis)

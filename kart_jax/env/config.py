@@ -3,16 +3,23 @@
 import dataclasses
 
 from kart_jax.errors import InputError
+from kart_jax.race.rates import Rates
 
 # The most that each count may be; what is compiled grows with it, and beyond lies nothing that
 # anyone would want.
-MOST = {"height": 4320, "width": 7680, "frame_stack": 64, "control_rate": 1000, "substeps": 1000}
+MAX = {
+    "height": 4320,
+    "width": 7680,
+    "frame_stack": 64,
+    "karts": 1000,
+    "control_rate": 1000,
+    "substeps": 1000,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class EnvConfig:
-    """Static configuration of the environment; hashable, so it may be a static argument of
-    `jax.jit`."""
+    """Configure an environment statically; hashable, so a static argument of `jax.jit`."""
 
     height: int = 84
     """Rows of the view in pixels."""
@@ -22,17 +29,18 @@ class EnvConfig:
     """Frames stacked along the channel axis, oldest first."""
     vision: bool = True
     """Render the view; without it the observation holds telemetry only."""
-    control_rate: int = 25
+    karts: int = 1
+    """Karts in one race."""
+    control_rate: int = Rates.control_rate
     """Control steps per second."""
-    substeps: int = 8
+    substeps: int = Rates.substeps
     """Physics steps per control step."""
-
     randomize: bool = False
     """Give each episode a kart, light and senses of its own, see `randomise.VARIATIONS`."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values."""
-        for name, most in MOST.items():
+        for name, most in MAX.items():
             value = getattr(self, name)
             if type(value) is not int or not 1 <= value <= most:
                 raise InputError(
@@ -45,11 +53,6 @@ class EnvConfig:
                 )
 
     @property
-    def control_dt(self) -> float:
-        """Seconds per control step."""
-        return 1.0 / self.control_rate
-
-    @property
-    def physics_dt(self) -> float:
-        """Seconds per physics step."""
-        return self.control_dt / self.substeps
+    def rates(self) -> Rates:
+        """How often a race is driven and computed."""
+        return Rates(self.control_rate, self.substeps)

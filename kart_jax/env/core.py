@@ -1,23 +1,29 @@
-"""The environment: reinforcement learning on top of a race with one kart and its view.
+"""The environment: reinforcement learning on top of a race of K karts and their views.
 
 Native interface, pure functions of one environment, to be vmapped:
 
     obs, state = env.reset(key, params)
     obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 
-An episode that ends is followed in the same step by a fresh random start: the returned observation
-and state are those of the new episode, `reward`, `terminated`, `truncated` and `info` belong to the
-step just driven. The state is selected first and the picture drawn once, after.
+Observation, action, reward, ends and info carry an axis of karts (K, ...); `env/kart.py` has the
+face for one kart, without it.
+
+A kart whose episode ends stands where it is, its rewards are 0 and its `terminated` stays true,
+until the race is over: when no kart is left, or when the time limit, the same for all, ends it for
+those still driving. The same step then begins a new race at random: the returned observation and
+state are those of the new race, `reward`, `terminated`, `truncated` and `info` belong to the step
+just driven. The state is selected first and the pictures drawn once, after.
 `info.final_observation` needs a second picture; where nobody reads it, compilation drops it (a
 jitted function must not return it; `batch.step_batch` does so only if asked).
 
-`KartEnv` is a pytree: pass it to jitted functions as an argument. A jitted function that closes
-over it instead works too, but carries the tracks as constants of the program, which is slow to
-compile for many of them.
+An environment is a pytree. A jitted function may take it as an argument or close over it; both run
+equally fast, because what is closed over is hidden from the compiler, which would otherwise fold
+tracks and parameters into every loop as constants. As constants they make the program larger and
+slower to compile, so an argument is better for many tracks.
 """
 
-from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import chex
 import jax
@@ -27,46 +33,34 @@ from flax import struct
 from kart_jax.env import frames, observe, randomise, reward, terminate
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import EnvState, Outcome, StepInfo
+from kart_jax.env.types import Cause, EnvState, Episode, Outcome, StepInfo, Timers
 from kart_jax.errors import InputError
-from kart_jax.physics import state as physics_state
+from kart_jax.physics.params import KartParams
+from kart_jax.physics.signals import signals
 from kart_jax.physics.types import Controls
 from kart_jax.race import step as race_step
+from kart_jax.race.channels import Sample
+from kart_jax.race.params import RaceParams
+from kart_jax.race.types import OF_RACE, RaceState
 from kart_jax.render import view
 from kart_jax.render.scene import Scene
 from kart_jax.render.types import ViewConfig
 from kart_jax.track.types import Tracks
+from kart_jax.xla.stage import opaque
 
 Observation = dict[str, chex.Array]
+Step = tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]
 
 
-def controls(action: chex.Array) -> Controls:
-    """From actions (..., 2) in [-1, 1] to controls (...): steering, and throttle or (negative)
-    brake."""
-    steering, pedal = action[..., 0], action[..., 1]
-    return Controls(
-        steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0)
-    )
+# Where the axis of karts is: in front of every field but what a race has once.
+RACE_AXES: Any = RaceState(
+    **{name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
+)
+STATE_AXES: Any = EnvState(**(dict.fromkeys(EnvState.__dataclass_fields__, 0) | {"race": RACE_AXES}))
 
 
-def clipped(action: chex.Array, shape: tuple[int, ...]) -> chex.Array:
-    """An action in [-1, 1]; InputError when it has another shape."""
-    if jnp.shape(action) != shape:
-        raise InputError(
-            f"action has the shape {jnp.shape(action)} for one race; give {shape}, steering and "
-            "throttle of each kart"
-        )
-    return jnp.clip(jnp.asarray(action), -1.0, 1.0)
-
-
-def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float) -> chex.Array:
-    """The mean (..., 2) over a control step of `dt` s of an action that comes `latency` s late;
-    `before` acts first."""
-    return action + jnp.clip(latency / dt, 0.0, 1.0) * (before - action)
-
-
-class KartEnv(struct.PyTreeNode):
-    """One kart on one circuit of a stack; make it with `kart_jax.make`.
+class RaceEnv(struct.PyTreeNode):
+    """K karts on one circuit of a stack; make it with `kart_jax.make(track, karts=K)`.
 
     Its parts are jitted, so that a process traces each once and not in every program that is made
     of them.
@@ -83,196 +77,296 @@ class KartEnv(struct.PyTreeNode):
         return ViewConfig(height=self.config.height, width=self.config.width)
 
     def reset(self, key: chex.PRNGKey, params: EnvParams) -> tuple[Observation, EnvState]:
-        """Start an episode; returns the observation and the state."""
-        return self.see(self.begin(key, params), params, fresh=jnp.ones((), bool))
+        """Start a race; returns the observations (K, ...) and the state."""
+        return self.observe(self.initial_state(key, params), params, fresh=jnp.ones((), bool))
 
     def step(
         self, key: chex.PRNGKey, state: EnvState, action: chex.Array, params: EnvParams
-    ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
-        """Drive one control step and begin a new episode if it ends this one.
+    ) -> Step:
+        """Drive one control step and begin a new race if it ends this one.
 
         Args:
             key: used for the new start only.
             state: of this environment.
-            action: (2,) in [-1, 1], clipped: steering (left positive), throttle (negative = brake).
+            action: (K, 2) in [-1, 1], clipped: steering (left positive), throttle (negative =
+                brake); those of karts that no longer drive are ignored.
             params: of this environment.
 
         Returns:
-            observation, state, reward () float32, terminated () bool, truncated () bool,
-            `StepInfo`.
+            observation (K, ...), state, reward (K,) float32, terminated (K,) bool, truncated (K,)
+            bool, `StepInfo` (K, ...).
         """
-        driven, outcome = self._move(state, action, params)
-        ended = outcome.terminated | outcome.truncated
+        driven, outcome = self._drive(state, action, params)
+        over = ~jnp.any(driven.active)
+        begun = self.initial_state(key, params)
         # The old pictures stay in place (a push that is `fresh` ignores them): selecting them would
         # copy them all.
-        begun = replace(self.begin(key, params), frames=driven.frames)
-        following = jax.tree.map(partial(jnp.where, ended), begun, driven)
-        observation, following = self.see(following, params, fresh=ended)
-        final_observation, _ = self.see(driven, params, fresh=jnp.zeros((), bool))
-        info = self.tell(driven, outcome, final_observation)
-        return (
-            observation,
-            following,
-            jnp.sum(outcome.terms),
-            outcome.terminated,
-            outcome.truncated,
-            info,
-        )
+        begun = begun.replace(frames=driven.frames)
+        following = jax.tree.map(partial(jnp.where, over), begun, driven)
 
-    def advance(
-        self, state: EnvState, action: chex.Array, params: EnvParams
-    ) -> tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]:
-        """As `step`, but an episode that ends is not followed by another: the state reached is
-        returned as it is."""
-        driven, outcome = self._move(state, action, params)
-        observation, driven = self.see(driven, params, fresh=jnp.zeros((), bool))
-        info = self.tell(driven, outcome, observation)
-        return (
-            observation,
-            driven,
-            jnp.sum(outcome.terms),
-            outcome.terminated,
-            outcome.truncated,
-            info,
-        )
+        observation, following = self.observe(following, params, fresh=over)
+        final_observation, _ = self.observe(driven, params, fresh=jnp.zeros((), bool))
+        info = _step_info(driven, outcome, final_observation)
+        return observation, following, *_ends(outcome), info
+
+    def step_without_reset(self, state: EnvState, action: chex.Array, params: EnvParams) -> Step:
+        """Do as `step`, but return the state reached as it is when the race is over."""
+        driven, outcome = self._drive(state, action, params)
+        observation, driven = self.observe(driven, params, fresh=jnp.zeros((), bool))
+        info = _step_info(driven, outcome, observation)
+        return observation, driven, *_ends(outcome), info
 
     @jax.jit
-    def _move(
-        self, state: EnvState, action: chex.Array, params: EnvParams
-    ) -> tuple[EnvState, Outcome]:
-        """Drive and judge one control step."""
-        params = _varied(params, state.drawn)
-        driven, finite = self._drive(state, action, params)
-        return self.judge(state, driven, finite, params)
-
-    def tell(self, driven: EnvState, outcome: Outcome, final_observation: Observation) -> StepInfo:
-        """What a step reports of the state it reached."""
-        return StepInfo(
-            final_observation=final_observation,
-            episode_return=driven.episode_return,
-            episode_length=driven.step,
-            lap_time=jnp.where(outcome.lap_completed, driven.race.timing.last_lap[0], jnp.nan),
-            lap_completed=outcome.lap_completed,
-            reward_terms=outcome.terms,
-            off_track=~driven.race.on_track[0],
-            cause=outcome.cause,
-            track=driven.race.track,
-        )
-
-    @jax.jit
-    def begin(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
-        """State at the start of an episode; its pictures are still to be drawn."""
-        config = self.config
-        drawn = None
+    def initial_state(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
+        """Return the state at the start of a race; its pictures are still to be drawn."""
+        env, params = opaque((self, params))
+        config, karts = env.config, env.config.karts
+        randomization = None
         if config.randomize:
-            key, variation_key = jax.random.split(key)
-            drawn = randomise.draw(variation_key)
-        params = _varied(params, drawn)
-        pixels = (config.height, config.width, frames.word_count(config.frame_stack))
+            key, randomization_key = jax.random.split(key)
+            randomization = randomise.draw(randomization_key, karts)
+        params = params.replace(kart=_own_karts(params, randomization))
+
+        zero = jnp.zeros(karts)
+        pixels = (karts, config.height, config.width, frames.word_count(config.frame_stack))
+        stacked = config.vision and config.frame_stack > 1
         state = EnvState(
-            race=randomise.start(key, self.tracks, params, 1),
-            frames=jnp.zeros(pixels, jnp.uint32)
-            if config.vision and config.frame_stack > 1
-            else None,
-            timers=terminate.start(),
-            action=jnp.zeros(2),
-            step=jnp.zeros((), jnp.int32),
-            episode_return=jnp.zeros(()),
-            drawn=drawn,
+            race=randomise.draw_start(key, env.tracks, params, karts),
+            episode=Episode(
+                timers=Timers(off_track=zero, stuck=zero, wrong_way=zero),
+                length=jnp.zeros(karts, jnp.int32),
+                episode_return=zero,
+            ),
+            frames=jnp.zeros(pixels, jnp.uint32) if stacked else None,
+            action=jnp.zeros((karts, 2)),
+            active=jnp.ones(karts, bool),
+            randomization=randomization,
         )
         # Definite types, as a step returns them: a weak one (from a Python number in params) would
         # mean a second trace.
         return jax.tree.map(lambda leaf: leaf.astype(leaf.dtype), state)
 
+    @jax.jit
     def _drive(
         self, state: EnvState, action: chex.Array, params: EnvParams
-    ) -> tuple[EnvState, chex.Array]:
-        """Hold the action for one control step.
+    ) -> tuple[EnvState, Outcome]:
+        """Drive one control step and score it; karts that no longer drive stay as they are."""
+        env, params = opaque((self, params))
+        config = env.config
+        action = clip_action(action, (config.karts, 2))
+        usable = jnp.all(jnp.isfinite(action), axis=-1)
+        action = jnp.where((usable & state.active)[:, None], action, 0.0)
 
-        Returns:
-            The state with race, action and step moved on, and whether all of it is finite () bool.
-            Where it is not, race and action stay as they were, so that no observation and no reward
-            ever sees a nan.
-        """
-        config = self.config
-        action = clipped(action, (2,))
-        acting = delayed(action, state.action, params.latency, config.control_dt)
         race = race_step.step(
             state.race,
-            controls(acting[None]),
-            self.tracks,
-            params.kart,
-            config.physics_dt,
-            config.substeps,
-            params.limits.track_limit,
+            controls(_delayed(action, state, params, config.rates.control_dt)),
+            env.tracks,
+            RaceParams(
+                kart=_own_karts(params, state.randomization),
+                ground=params.ground,
+                air=params.air,
+                rules=params.rules,
+            ),
+            config.rates,
         )
-        finite = jnp.all(physics_state.is_finite(race.karts)) & jnp.all(jnp.isfinite(action))
-        kept = partial(jnp.where, finite)
-        race = jax.tree.map(kept, race, state.race)
-        return replace(
-            state, race=race, action=kept(action, state.action), step=state.step + 1
-        ), finite
+        finite = usable & race.finite
+        # Where it is not finite, kart and action stay as they were, so that no observation and no
+        # reward ever sees a nan.
+        moved = state.active & finite
+        driven = state.replace(
+            race=race.replace(**_where(moved, _of_karts(race), _of_karts(state.race))),
+            action=_where(moved, action, state.action),
+        )
 
-    def judge(
-        self, before: EnvState, after: EnvState, finite: chex.Array, params: EnvParams
-    ) -> tuple[EnvState, Outcome]:
-        """Reward and end of the step from `before` to `after`; returns `after` with timers and
-        return moved on."""
-        dt = self.config.control_dt
-        race = after.race
-        kart, place = _only_kart(race.karts), _only_kart(race.place)
-        timers = terminate.count(before.timers, kart, place, race.on_track[0], params.limits, dt)
-        terminated, truncated, cause = terminate.judge(
-            timers, finite, after.step * dt, params.limits
+        score = partial(_score, env.tracks, params, config.rates.control_dt)
+        episode, outcome = jax.vmap(score, in_axes=(STATE_AXES, STATE_AXES, 0))(
+            state, driven, finite
         )
-        lap_completed = race.timing.valid_laps[0] > before.race.timing.valid_laps[0]
-        transition = reward.Transition(
-            way=race.timing.progress[0] - before.race.timing.progress[0],
-            length=self.tracks.length[race.track],
-            on_track=race.on_track[0],
-            lap_completed=lap_completed,
-            touching=race.wall_distance[0] < 0.0,
-            vx=kart.vx,
-            vy=kart.vy,
-            turned=after.action[0] - before.action[0],
-            terminated=terminated,
-            dt=dt,
-        )
-        terms = reward.terms(transition, params.rewards)
-        terms = jnp.where(jnp.isfinite(terms), terms, 0.0)
-        after = replace(after, timers=timers, episode_return=before.episode_return + jnp.sum(terms))
-        return after, Outcome(terminated, truncated, cause, lap_completed, terms)
+        return _retire(state, driven.replace(episode=episode), outcome)
 
     @jax.jit
-    def see(
+    def observe(
         self, state: EnvState, params: EnvParams, fresh: chex.Array
     ) -> tuple[Observation, EnvState]:
-        """Draw the picture of `state`, push it (or fill the stack where `fresh`), and read the
-        observation."""
-        race, config = state.race, self.config
-        params = _varied(params, state.drawn)
-        kart = _only_kart(race.karts)
-        scene = observe.Scene(kart, params.kart, _only_kart(race.place), self.tracks, race.track)
-        observation = {"telemetry": observe.telemetry(scene, params.sensor_noise, state.step)}
-        if self.scene is not None:
-            eye = observe.pose(kart, params.kart)
-            look = params.appearance
-            if config.randomize:  # else all pictures share one pattern of noise
-                look = replace(look, seed=look.seed + state.step)
-            picture = view.render_packed(self.scene, race.track, eye, look, self.view_config)
-            stack = picture[..., None]
-            if state.frames is not None:
-                stack = frames.push(state.frames, picture, fresh, config.frame_stack)
-                state = replace(state, frames=stack)
-            observation["vision"] = frames.unpack(stack, config.frame_stack)
-        return observation, state
+        """Draw the pictures of `state`, push them, and read the observations (K, ...).
+
+        Where `fresh` () bool, each kart's stack is filled with its picture.
+        """
+        env, params = opaque((self, params))
+        observe_kart = partial(_observe_kart, env, params, fresh)
+        seen, stacks = jax.vmap(observe_kart, in_axes=(STATE_AXES, 0))(state, params.kart)
+        return seen, state.replace(frames=stacks)
 
 
-def _varied(params: EnvParams, drawn: chex.Array | None) -> EnvParams:
-    """The parameters of this episode."""
-    return params if drawn is None else randomise.vary(params, drawn)
+def controls(action: chex.Array) -> Controls:
+    """Turn actions (..., 2) in [-1, 1] into controls (...): throttle, or (negative) brake."""
+    steering, pedal = action[..., 0], action[..., 1]
+    return Controls(
+        steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0)
+    )
 
 
-def _only_kart(tree):
-    """Drop the axis of karts from every field of a race with one kart."""
-    return jax.tree.map(lambda field: field[0], tree)
+def clip_action(action: chex.Array, shape: tuple[int, ...]) -> chex.Array:
+    """Return an action in [-1, 1]; InputError when it has another shape."""
+    if jnp.shape(action) != shape:
+        raise InputError(
+            f"action has the shape {jnp.shape(action)} for one race; give {shape}, steering and "
+            "throttle of each kart"
+        )
+    return jnp.clip(jnp.asarray(action), -1.0, 1.0)
+
+
+def delayed(
+    action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float
+) -> chex.Array:
+    """Return the mean over a control step of `dt` s of an action that comes `latency` s late.
+
+    Shapes (..., 2); `before` acts first.
+    """
+    return action + jnp.clip(latency / dt, 0.0, 1.0) * (before - action)
+
+
+def _delayed(action: chex.Array, state: EnvState, params: EnvParams, dt: float) -> chex.Array:
+    """Delay the action (K, 2) of each kart by its own latency."""
+
+    def one(
+        action: chex.Array, before: chex.Array, randomization: chex.Array | None
+    ) -> chex.Array:
+        latency = randomise.vary(params, randomization).latency
+        return delayed(action, before, latency, dt)
+
+    return jax.vmap(one)(action, state.action, state.randomization)
+
+
+def _own_karts(params: EnvParams, randomization: chex.Array | None) -> KartParams:
+    """Return the parameters (K, ...) that the karts of this race drive with."""
+    if randomization is None:
+        return params.kart
+    own = jax.vmap(lambda kart, drawn: randomise.vary(params.replace(kart=kart), drawn).kart)
+    return own(params.kart, randomization)
+
+
+def _score(
+    tracks: Tracks,
+    params: EnvParams,
+    dt: float,
+    before: EnvState,
+    after: EnvState,
+    finite: chex.Array,
+) -> tuple[Episode, Outcome]:
+    """Score the step of ONE kart from `before` to `after`; states without the axis of karts."""
+    params = randomise.vary(params, after.randomization)
+    race, episode = after.race, before.episode
+    length = episode.length + 1
+    timers = terminate.count_faults(
+        episode.timers, race.karts, race.track_point, race.on_track, params.limits, dt
+    )
+    terminated, truncated, cause = terminate.find_end(timers, finite, length * dt, params.limits)
+
+    lap_completed = race.timing.valid_laps > before.race.timing.valid_laps
+    transition = reward.Transition(
+        progress_delta=race.timing.progress - before.race.timing.progress,
+        length=tracks.length[race.track],
+        on_track=race.on_track,
+        lap_completed=lap_completed,
+        wall_contact=race.wall_distance < 0.0,
+        vx=race.karts.vx,
+        vy=race.karts.vy,
+        steering_change=after.action[0] - before.action[0],
+        terminated=terminated,
+        dt=dt,
+    )
+    terms = reward.reward_terms(transition, params.rewards)
+    terms = jnp.where(jnp.isfinite(terms), terms, 0.0)
+
+    episode_return = episode.episode_return + jnp.sum(terms)
+    return (
+        Episode(timers=timers, length=length, episode_return=episode_return),
+        Outcome(terminated, truncated, cause, lap_completed, terms),
+    )
+
+
+def _retire(before: EnvState, after: EnvState, outcome: Outcome) -> tuple[EnvState, Outcome]:
+    """Let karts whose episode ended stand, and those that stood before have no part in the step."""
+    drove = before.active
+    state = after.replace(
+        episode=_where(drove, after.episode, before.episode),
+        active=drove & ~(outcome.terminated | outcome.truncated),
+    )
+    return state, Outcome(
+        terminated=outcome.terminated | ~drove,
+        truncated=outcome.truncated & drove,
+        cause=jnp.where(drove, outcome.cause, Cause.NONE).astype(jnp.int32),
+        lap_completed=outcome.lap_completed & drove,
+        reward_terms=jnp.where(drove[:, None], outcome.reward_terms, 0.0),
+    )
+
+
+def _observe_kart(
+    env: RaceEnv, params: EnvParams, fresh: chex.Array, state: EnvState, kart: KartParams
+) -> tuple[Observation, chex.Array | None]:
+    """Return what ONE kart observes and its stack of pictures; no axis of karts anywhere."""
+    config, race = env.config, state.race
+    params = randomise.vary(params.replace(kart=kart), state.randomization)
+    length = state.episode.length
+    sample = Sample(
+        step=length,
+        time=race.time,
+        kart=race.karts,
+        signals=signals(race.karts, params.kart),
+        timing=race.timing,
+        track_point=race.track_point,
+        on_track=race.on_track,
+        params=params.kart,
+        tracks=env.tracks,
+        track=race.track,
+    )
+    observation = {"telemetry": observe.telemetry(sample, params.sensor_noise, length)}
+    if env.scene is None:
+        return observation, state.frames
+
+    appearance = params.appearance
+    if config.randomize:  # else all pictures share one pattern of noise
+        appearance = appearance.replace(seed=appearance.seed + length)
+    pose = observe.pose(race.karts, params.kart)
+    picture = view.render_packed(env.scene, race.track, pose, appearance, env.view_config)
+
+    if state.frames is None:
+        return observation | {"vision": frames.unpack(picture[..., None], 1)}, None
+    stack = frames.push(state.frames, picture, fresh, config.frame_stack)
+    return observation | {"vision": frames.unpack(stack, config.frame_stack)}, stack
+
+
+def _ends(outcome: Outcome) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Return reward, terminated and truncated (K,)."""
+    return jnp.sum(outcome.reward_terms, axis=-1), outcome.terminated, outcome.truncated
+
+
+def _step_info(state: EnvState, outcome: Outcome, final_observation: Observation) -> StepInfo:
+    """Report a step and the state it reached."""
+    race = state.race
+    return StepInfo(
+        final_observation=final_observation,
+        episode_return=state.episode.episode_return,
+        episode_length=state.episode.length,
+        lap_time=jnp.where(outcome.lap_completed, race.timing.last_lap, jnp.nan),
+        lap_completed=outcome.lap_completed,
+        reward_terms=outcome.reward_terms,
+        off_track=~race.on_track,
+        cause=outcome.cause,
+        track=jnp.broadcast_to(race.track, outcome.cause.shape),
+    )
+
+
+def _of_karts(race: RaceState) -> dict[str, Any]:
+    """Return the fields of a race that have an axis of karts."""
+    return {name: value for name, value in vars(race).items() if name not in OF_RACE}
+
+
+def _where(chosen: chex.Array, one: Any, other: Any) -> Any:
+    """Return the leaves (K, ...) of `one` for the karts (K,) that are chosen, else of `other`."""
+
+    def select(a: chex.Array, b: chex.Array) -> chex.Array:
+        return jnp.where(jax.lax.expand_dims(chosen, range(1, jnp.ndim(a))), a, b)
+
+    return jax.tree.map(select, one, other)

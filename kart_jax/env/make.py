@@ -1,58 +1,110 @@
 """Build an environment from a track and a kart."""
 
+import dataclasses
 import os
 from collections.abc import Sequence
+from typing import overload
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv
+from kart_jax.env.core import RaceEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.env.params import EnvParams
+from kart_jax.errors import InputError
 from kart_jax.physics.params import KartParams, preset
+from kart_jax.race.params import per_kart
 from kart_jax.render.scene import pack
 from kart_jax.render.types import default_appearance
 from kart_jax.track import derive
-from kart_jax.track.line import Line
+from kart_jax.track.line import CentreLine
 from kart_jax.track.types import Tracks
 
-Source = str | os.PathLike[str] | Line
+Source = str | os.PathLike[str] | CentreLine
+Kart = str | KartParams
+
+
+@overload
+def make(
+    track: Source | Sequence[Source] | Tracks = "circuit",
+    *,
+    kart: Kart = "rental_gx270",
+    karts: None = None,
+    config: EnvConfig | None = None,
+) -> KartEnv: ...
+
+
+@overload
+def make(
+    track: Source | Sequence[Source] | Tracks = "circuit",
+    *,
+    kart: Kart | Sequence[Kart] = "rental_gx270",
+    karts: int,
+    config: EnvConfig | None = None,
+) -> RaceEnv: ...
 
 
 def make(
     track: Source | Sequence[Source] | Tracks = "circuit",
     *,
-    kart: str | KartParams = "rental_gx270",
+    kart: Kart | Sequence[Kart] = "rental_gx270",
+    karts: int | None = None,
     config: EnvConfig | None = None,
-) -> KartEnv:
+) -> KartEnv | RaceEnv:
     """Make an environment.
 
     Args:
-        track: a shipped name ("circuit"), the path of a PNG or a centre-line CSV, a `Line`, a
+        track: a shipped name ("circuit"), the path of a PNG or a centre-line CSV, a `CentreLine`, a
             sequence of those (each episode then draws one of them), or a ready stack of `Tracks`.
-        kart: a class of `kart_jax.physics.params.CLASSES`, or parameters of your own. The default,
-            the rental kart with 6 kW, is the slowest and the easiest to learn.
-        config: shapes and rates; default `EnvConfig()`.
+        kart: a class of `kart_jax.physics.params.CLASSES`, or parameters of your own; for a race
+            also a sequence of those, one for each kart. The default, the rental kart with 6 kW, is
+            the slowest and the easiest to learn.
+        karts: karts in one race; observation, action, reward, ends and info then have an axis
+            (karts, ...). Not given: the environment of one kart, without that axis.
+        config: shapes and rates; default `EnvConfig()`; `karts` stands in for its own.
+
+    Returns:
+        A `KartEnv`, or with `karts` a `RaceEnv`.
 
     Raises:
-        InputError: the track or the class is unknown, or its file is bad; or the config asks for
-            more than one kart.
+        InputError: the track or the class is unknown, its file is bad, or the karts are more than
+            the grid has slots or other than `kart` names.
     """
     config = EnvConfig() if config is None else config
-    tracks = track if isinstance(track, Tracks) else derive.load(track)
-    params = EnvParams(
-        kart=kart if isinstance(kart, KartParams) else preset(kart),
-        appearance=default_appearance(),
+    count = 1 if karts is None else karts
+    config = dataclasses.replace(config, karts=count)
+    tracks = track if isinstance(track, Tracks) else derive.load_tracks(track)
+    if count > (slots := tracks.grid_s.shape[1]):
+        raise InputError(f"karts is {count}; the grid has {slots} slots; ask for 1 to {slots}")
+
+    params = EnvParams(kart=_karts(kart, count), appearance=default_appearance())
+    env = RaceEnv(
+        tracks=tracks,
+        scene=pack(tracks) if config.vision else None,
+        default_params=jax.tree.map(_strong, params),
+        config=config,
     )
-    scene = pack(tracks) if config.vision else None
-    return KartEnv(
-        tracks=tracks, scene=scene, default_params=jax.tree.map(_strong, params), config=config
-    )
+    return KartEnv(core=env) if karts is None else env
+
+
+def _karts(kart: Kart | Sequence[Kart], count: int) -> KartParams:
+    """Return the parameters (K, ...) of all karts of a race."""
+    if isinstance(kart, str | KartParams):
+        return per_kart(_params(kart), count)
+    each = [_params(one) for one in kart]
+    if len(each) != count:
+        raise InputError(f"kart names {len(each)} karts for a race of {count}; name one for each")
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *each)
+
+
+def _params(kart: Kart) -> KartParams:
+    """Return the parameters of one kart."""
+    return kart if isinstance(kart, KartParams) else preset(kart)
 
 
 def _strong(leaf: chex.Numeric) -> chex.Array:
-    """The leaf as an array of a definite type: a Python number would be traced anew as a weak
-    one."""
+    """Return the leaf as an array of a definite type: Python numbers would be traced anew."""
     array = jnp.asarray(leaf)
     return array.astype(array.dtype)

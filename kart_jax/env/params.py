@@ -4,17 +4,14 @@ of it is domain randomisation."""
 import chex
 from flax import struct
 
-from kart_jax.physics.params import KartParams
-from kart_jax.race.step import TRACK_LIMIT
+from kart_jax.physics.params import AirParams, GroundParams, KartParams
+from kart_jax.race.params import RaceRules
 from kart_jax.render.types import Appearance
 
 
-class Limits(struct.PyTreeNode):
-    """When a kart is off the track, and when an episode ends."""
+class EpisodeLimits(struct.PyTreeNode):
+    """When an episode ends."""
 
-    track_limit: chex.Numeric = (
-        TRACK_LIMIT  # m, innermost wheel past the asphalt edge at most: on the white line
-    )
     off_track_time: chex.Numeric = 1.0  # s without a wheel on the track
     stuck_speed: chex.Numeric = 1.0  # m/s
     stuck_time: chex.Numeric = 4.0  # s below it
@@ -27,15 +24,11 @@ class StartRange(struct.PyTreeNode):
     """Where and how fast an episode may start; distributions in `randomise`."""
 
     track: chex.Numeric = -1  # int, index of the circuit; negative = drawn uniformly
-    grid: chex.Numeric = (
-        0.0  # 1 = stand on the first slot of the grid, 0 = anywhere along the circuit
-    )
+    grid: chex.Numeric = 0.0  # 1 = stand on the grid, 0 = roll anywhere along the circuit
     offset: chex.Numeric = 0.5  # 0..1, largest offset as a part of the half-width
-    turn: chex.Numeric = 0.15  # rad, largest heading error
+    heading_error: chex.Numeric = 0.15  # rad, largest, to either side
     speed: chex.Numeric = 18.0  # m/s, highest speed anywhere
-    lateral: chex.Numeric = (
-        8.0  # m/s², lateral acceleration that the highest speed in a bend asks for
-    )
+    lateral: chex.Numeric = 8.0  # m/s², lateral acceleration that no start in a bend exceeds
     braking: chex.Numeric = 3.0  # m/s², deceleration with which the bends ahead can be reached
 
 
@@ -54,12 +47,13 @@ class RewardWeights(struct.PyTreeNode):
 class EnvParams(struct.PyTreeNode):
     """Everything traced of one environment."""
 
-    kart: KartParams
+    kart: KartParams  # fields (K, ...); in an environment of one kart without that axis
     appearance: Appearance
-    limits: Limits = Limits()
+    ground: GroundParams = GroundParams()
+    air: AirParams = AirParams()
+    rules: RaceRules = RaceRules()
+    limits: EpisodeLimits = EpisodeLimits()
     start: StartRange = StartRange()
     rewards: RewardWeights = RewardWeights()
     latency: chex.Numeric = 0.0  # s, delay of the actions, up to one control step
-    sensor_noise: chex.Numeric = (
-        0.0  # standard deviation of the noise on each scaled telemetry channel
-    )
+    sensor_noise: chex.Numeric = 0.0  # standard deviation of the noise on each scaled channel

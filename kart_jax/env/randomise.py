@@ -4,16 +4,17 @@ it gets."""
 import dataclasses
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from kart_jax.env.params import EnvParams, StartRange
-from kart_jax.race.place import place
+from kart_jax.race.start import StartPose, on_grid, start_race
 from kart_jax.race.types import RaceState
 from kart_jax.track import query
-from kart_jax.track.types import Column, Tracks
+from kart_jax.track.types import SampleColumn, Tracks
 
 LOOK_AHEAD = (
     0.0,
@@ -28,13 +29,13 @@ LOOK_AHEAD = (
 GAP = 8.0  # m along the track between karts that start together
 
 
-def start(key: chex.PRNGKey, tracks: Tracks, params: EnvParams, karts: int) -> RaceState:
+def draw_start(key: chex.PRNGKey, tracks: Tracks, params: EnvParams, karts: int) -> RaceState:
     """Draw the race at the start of an episode.
 
     track: uniform over the stack, or `params.start.track` where that is not negative.
     place: uniform over the lap; `karts` > 1 follow each other at `GAP`.
     offset: uniform in ± `offset` of the half-width on that side.
-    heading: uniform in ± `turn` around the centre line's.
+    heading: uniform in ± `heading_error` around the centre line's.
     speed: uniform between 0 and `safe_speed` there.
     With `params.start.grid` = 1 the karts stand on the first slots of the grid instead.
     """
@@ -42,18 +43,20 @@ def start(key: chex.PRNGKey, tracks: Tracks, params: EnvParams, karts: int) -> R
     options = params.start
     drawn = jax.random.randint(track_key, (), 0, tracks.size)
     track = jnp.where(jnp.asarray(options.track) < 0, drawn, options.track).astype(jnp.int32)
+
     first = jax.random.uniform(place_key) * tracks.length[track]
     s = jnp.mod(first - GAP * jnp.arange(karts), tracks.length[track])
-    offset, turn, speed = jax.random.uniform(pose_key, (3, karts))
-    n = (2.0 * offset - 1.0) * options.offset * _half_width(tracks, track, s)
-    turn = (2.0 * turn - 1.0) * options.turn
-    speed = speed * safe_speed(tracks, track, s, options)
+    offset, heading, speed = jax.random.uniform(pose_key, (3, karts))
+    rolling = StartPose(
+        s=s,
+        n=(2.0 * offset - 1.0) * options.offset * _half_width(tracks, track, s),
+        heading_error=(2.0 * heading - 1.0) * options.heading_error,
+        speed=speed * safe_speed(tracks, track, s, options),
+    )
 
-    on_grid = jnp.asarray(options.grid) > 0.5
-    s = jnp.where(on_grid, tracks.grid_s[track, :karts], s)
-    n = jnp.where(on_grid, tracks.grid_n[track, :karts], n)
-    turn, speed = jnp.where(on_grid, 0.0, turn), jnp.where(on_grid, 0.0, speed)
-    return place(tracks, track, s, n, turn, speed, params.kart)
+    standing = on_grid(tracks, track, karts)
+    chosen = partial(jnp.where, jnp.asarray(options.grid) > 0.5)
+    return start_race(tracks, track, jax.tree.map(chosen, standing, rolling), params.kart)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,15 +145,20 @@ VARIATIONS: tuple[Variation, ...] = (
 )
 
 
-def draw(key: chex.PRNGKey) -> chex.Array:
-    """What one episode gets of `VARIATIONS`, (V,) each uniform in ± 1: a part of its spread."""
-    return jax.random.uniform(key, (len(VARIATIONS),), minval=-1.0)
+def draw(key: chex.PRNGKey, karts: int) -> chex.Array:
+    """Draw what each kart of an episode gets of `VARIATIONS`: (K, V), parts of the spreads.
+
+    Each is uniform in ± 1.
+    """
+    return jax.random.uniform(key, (karts, len(VARIATIONS)), minval=-1.0)
 
 
-def vary(params: EnvParams, drawn: chex.Array) -> EnvParams:
-    """The parameters of an episode that drew (V,) numbers: domain randomisation around `params`."""
-    for variation, share in zip(VARIATIONS, drawn, strict=True):
-        params = variation.apply(params, variation.spread * share)
+def vary(params: EnvParams, randomization: chex.Array | None) -> EnvParams:
+    """Return the parameters of one kart that drew (V,) numbers; None = the parameters as given."""
+    if randomization is None:
+        return params
+    for variation, part in zip(VARIATIONS, randomization, strict=True):
+        params = variation.apply(params, variation.spread * part)
     return params
 
 
@@ -158,21 +166,21 @@ def safe_speed(tracks: Tracks, track: chex.Array, s: chex.Array, options: StartR
     """Highest start speed at arc lengths `s` (K,): sqrt(lateral / |k| + 2 braking d) over the bends
     d m ahead, m/s."""
     way = jnp.asarray(LOOK_AHEAD)[None, :]
-    bend = jnp.abs(_column(tracks, track, s[:, None] + way, Column.CURVATURE))
+    bend = jnp.abs(_column(tracks, track, s[:, None] + way, SampleColumn.CURVATURE))
     limit = options.lateral / jnp.maximum(bend, 1e-4) + 2.0 * options.braking * way
     return jnp.minimum(options.speed, jnp.sqrt(jnp.min(limit, axis=-1)))
 
 
 def _half_width(tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
     """Narrower half-width of the asphalt at `s`, m."""
-    left = _column(tracks, track, s, Column.HALF_LEFT)
-    return jnp.minimum(left, _column(tracks, track, s, Column.HALF_RIGHT))
+    left = _column(tracks, track, s, SampleColumn.HALF_LEFT)
+    return jnp.minimum(left, _column(tracks, track, s, SampleColumn.HALF_RIGHT))
 
 
-def _column(tracks: Tracks, track: chex.Array, s: chex.Array, column: Column) -> chex.Array:
+def _column(tracks: Tracks, track: chex.Array, s: chex.Array, column: SampleColumn) -> chex.Array:
     """One column of the samples nearest to arc lengths `s`, which may go on beyond the line."""
     index = query.sample_at(tracks, track, jnp.mod(s, tracks.length[track]))
     rows = tracks.samples.shape[1]
     return jnp.take(
-        tracks.samples.reshape(-1), (track * rows + index) * len(Column) + column, mode="clip"
+        tracks.samples.reshape(-1), (track * rows + index) * len(SampleColumn) + column, mode="clip"
     )

@@ -1,4 +1,4 @@
-"""The reward: a table of named terms, each times its weight in `EnvParams.rewards`.
+"""The reward of ONE kart: a table of named terms, each times its weight in `EnvParams.rewards`.
 
 With the default weights a clean lap is worth a little over 5000 on any circuit: 5000 for the way
 round, 100 for the line, less a few tens for drifting and steering.
@@ -20,26 +20,26 @@ DRIFT_SPEED = 3.0  # m/s, below it the drift angle fades out
 class Transition:
     """What the terms are computed from; scalars of one kart and control step."""
 
-    way: chex.Array  # m, progress along the centre line
+    progress_delta: chex.Array  # m, along the centre line
     length: chex.Array  # m, of the lap
     on_track: chex.Array  # bool, all through the step
     lap_completed: chex.Array  # bool, a valid lap
-    touching: chex.Array  # bool, bodywork against a barrier
+    wall_contact: chex.Array  # bool, bodywork against a barrier
     vx: chex.Array  # m/s, body frame
     vy: chex.Array  # m/s
-    turned: chex.Array  # change of the steering action
+    steering_change: chex.Array  # of the steering action
     terminated: chex.Array  # bool
     dt: float  # s
 
 
 def progress(t: Transition) -> chex.Array:
-    """Part of the lap driven: forward counts on the track only, backward always."""
-    way = jnp.clip(t.way, -TOP_SPEED * t.dt, TOP_SPEED * t.dt)
-    return jnp.where(t.on_track, way, jnp.minimum(way, 0.0)) / t.length
+    """Return the part of the lap driven: forward counts on the track only, backward always."""
+    delta = jnp.clip(t.progress_delta, -TOP_SPEED * t.dt, TOP_SPEED * t.dt)
+    return jnp.where(t.on_track, delta, jnp.minimum(delta, 0.0)) / t.length
 
 
 def slip(t: Transition) -> chex.Array:
-    """Drift angle atan(|vy| / sqrt(vx² + DRIFT_SPEED²)) in rad, times s."""
+    """Return the drift angle atan(|vy| / sqrt(vx² + DRIFT_SPEED²)) in rad, times s."""
     return jnp.arctan(jnp.abs(t.vy) / jnp.sqrt(t.vx * t.vx + DRIFT_SPEED * DRIFT_SPEED)) * t.dt
 
 
@@ -47,14 +47,14 @@ TERMS: dict[str, Callable[[Transition], chex.Array]] = {
     "progress": progress,
     "lap": lambda t: t.lap_completed,
     "off_track": lambda t: ~t.on_track * t.dt,
-    "wall": lambda t: t.touching * t.dt,
+    "wall": lambda t: t.wall_contact * t.dt,
     "slip": slip,
-    "steering_rate": lambda t: jnp.abs(t.turned),
+    "steering_rate": lambda t: jnp.abs(t.steering_change),
     "terminated": lambda t: t.terminated,
 }
 
 
-def terms(transition: Transition, weights: RewardWeights) -> chex.Array:
-    """Weighted terms (R,) float32 in table order; the reward is their sum."""
+def reward_terms(transition: Transition, weights: RewardWeights) -> chex.Array:
+    """Return the weighted terms (R,) float32 in table order; the reward is their sum."""
     values = [getattr(weights, name) * term(transition) for name, term in TERMS.items()]
     return jnp.stack([jnp.asarray(value, jnp.float32) for value in values])

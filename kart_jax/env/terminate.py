@@ -1,27 +1,24 @@
-"""When an episode ends: faults terminate it, the clock truncates it; the two are never mixed."""
+"""When the episode of ONE kart ends: faults terminate it, the clock truncates it; the two are never
+mixed."""
 
 import chex
 import jax.numpy as jnp
 
 from kart_jax import geometry
-from kart_jax.env.params import Limits
+from kart_jax.env.params import EpisodeLimits
 from kart_jax.env.types import Cause, Timers
 from kart_jax.physics.types import KartState
 from kart_jax.track.types import TrackPoint
 
-
-def start() -> Timers:
-    """Timers at zero."""
-    zero = jnp.zeros(())
-    return Timers(off_track=zero, stuck=zero, wrong_way=zero)
+TOLERANCE = 1e-4  # s: the timers are sums of rounded steps
 
 
-def count(
+def count_faults(
     timers: Timers,
     kart: KartState,
     place: TrackPoint,
     on_track: chex.Array,
-    limits: Limits,
+    limits: EpisodeLimits,
     dt: float,
 ) -> Timers:
     """Let each fault's timer run on for `dt` seconds while the fault lasts, else set it to zero."""
@@ -40,10 +37,10 @@ def count(
     )
 
 
-def judge(
-    timers: Timers, finite: chex.Array, time: chex.Array, limits: Limits
+def find_end(
+    timers: Timers, finite: chex.Array, time: chex.Array, limits: EpisodeLimits
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Is it over, and why?
+    """Tell whether an episode is over, and why.
 
     Args:
         timers: how long each fault has lasted.
@@ -54,23 +51,20 @@ def judge(
     Returns:
         terminated () bool, truncated () bool, `Cause` () int32; a fault goes before the time limit.
     """
-    tolerance = 1e-4  # s: the timers are sums of rounded steps
     causes = jnp.asarray(
         [Cause.NON_FINITE, Cause.WRONG_WAY, Cause.STUCK, Cause.OFF_TRACK], jnp.int32
     )
     faults = jnp.stack(
         [
             ~finite,
-            timers.wrong_way >= limits.wrong_way_time - tolerance,
-            timers.stuck >= limits.stuck_time - tolerance,
-            timers.off_track >= limits.off_track_time - tolerance,
+            timers.wrong_way >= limits.wrong_way_time - TOLERANCE,
+            timers.stuck >= limits.stuck_time - TOLERANCE,
+            timers.off_track >= limits.off_track_time - TOLERANCE,
         ]
     )
+
     terminated = jnp.any(faults)
-    truncated = ~terminated & (time >= limits.episode_time - tolerance)
-    cause = jnp.where(truncated, Cause.TIME_LIMIT, Cause.NONE)
-    return (
-        terminated,
-        truncated,
-        jnp.where(terminated, causes[jnp.argmax(faults)], cause).astype(jnp.int32),
-    )
+    truncated = ~terminated & (time >= limits.episode_time - TOLERANCE)
+    clock = jnp.where(truncated, Cause.TIME_LIMIT, Cause.NONE)
+    cause = jnp.where(terminated, causes[jnp.argmax(faults)], clock)
+    return terminated, truncated, cause.astype(jnp.int32)

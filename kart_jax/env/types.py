@@ -20,55 +20,54 @@ class Cause(enum.IntEnum):
 
 
 class Timers(struct.PyTreeNode):
-    """How long each fault has lasted without a break."""
+    """How long each fault of K karts has lasted without a break."""
 
-    off_track: chex.Array  # () s
-    stuck: chex.Array  # () s
-    wrong_way: chex.Array  # () s
+    off_track: chex.Array  # (K,) s
+    stuck: chex.Array  # (K,) s
+    wrong_way: chex.Array  # (K,) s
+
+
+class Episode(struct.PyTreeNode):
+    """The episodes of K karts, from the start of their race."""
+
+    timers: Timers
+    length: chex.Array  # (K,) int32, control steps
+    episode_return: chex.Array  # (K,) sum of the rewards
 
 
 class EnvState(struct.PyTreeNode):
-    """One environment: a race with one kart, its recent pictures and the bookkeeping of the
-    episode."""
+    """One environment: a race of K karts, their recent pictures and their episodes."""
 
     race: RaceState
-    frames: (
-        chex.Array | None
-    )  # (H, W, words) uint32, see `frames`; None unless pictures are stacked
-    timers: Timers
-    action: chex.Array  # (2,) last action, clipped
-    step: chex.Array  # () int32, control steps of this episode
-    episode_return: chex.Array  # () sum of the rewards of this episode
-    drawn: (
-        chex.Array | None
-    )  # (V,) ± 1, what the episode got of `randomise.VARIATIONS`; None without randomisation
+    episode: Episode
+    frames: chex.Array | None  # (K, H, W, words) uint32, see `frames`; None unless stacked
+    action: chex.Array  # (K, 2) last action, clipped
+    active: chex.Array  # (K,) bool, still driving; the others stand until the race is over
+    randomization: chex.Array | None  # (K, V) ± 1, of `randomise.VARIATIONS`; None = none
 
 
 class StepInfo(struct.PyTreeNode):
-    """What a step reports beside observation and reward; read before the auto-reset."""
+    """What a step reports beside observation and reward; read before the auto-reset.
 
-    final_observation: (
-        dict[str, chex.Array] | None
-    )  # of the state reached, before any new episode; None = left out
-    episode_return: (
-        chex.Array
-    )  # () reward so far, this step counted; at the end the return of the episode
-    episode_length: chex.Array  # () int32, control steps so far, likewise
-    lap_time: chex.Array  # () s, the valid lap completed in this step; nan = none
-    lap_completed: chex.Array  # () bool, a valid lap was completed in this step
-    reward_terms: chex.Array  # (R,) weighted terms of the reward in the order of `reward.TERMS`
-    off_track: (
-        chex.Array
-    )  # () bool, all wheels were past the track limits at some time in this step
-    cause: chex.Array  # () int32, `Cause`
-    track: chex.Array  # () int32, circuit driven in this step
+    Fields of an environment of one kart have no axis of karts.
+    """
+
+    final_observation: dict[str, chex.Array] | None  # (K, ...) of the state reached; None = left out
+    episode_return: chex.Array  # (K,) reward so far, this step counted; the return at the end
+    episode_length: chex.Array  # (K,) int32, control steps so far, likewise
+    lap_time: chex.Array  # (K,) s, the valid lap completed in this step; nan = none
+    lap_completed: chex.Array  # (K,) bool, a valid lap was completed in this step
+    reward_terms: chex.Array  # (K, R) weighted terms of the reward in the order of `reward.TERMS`
+    off_track: chex.Array  # (K,) bool, all wheels were past the limits at some time in this step
+    cause: chex.Array  # (K,) int32, `Cause`
+    track: chex.Array  # (K,) int32, circuit driven in this step
 
 
 class Outcome(struct.PyTreeNode):
-    """What the rules make of one control step."""
+    """What the rules make of one control step of K karts."""
 
-    terminated: chex.Array  # () bool, ended by a fault
-    truncated: chex.Array  # () bool, ended by the clock
-    cause: chex.Array  # () int32, `Cause`
-    lap_completed: chex.Array  # () bool, a valid lap
-    terms: chex.Array  # (R,) weighted terms of the reward in the order of `reward.TERMS`
+    terminated: chex.Array  # (K,) bool, ended by a fault
+    truncated: chex.Array  # (K,) bool, ended by the clock
+    cause: chex.Array  # (K,) int32, `Cause`
+    lap_completed: chex.Array  # (K,) bool, a valid lap
+    reward_terms: chex.Array  # (K, R) weighted terms of the reward, in the order of `reward.TERMS`

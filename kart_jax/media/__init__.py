@@ -1,1 +1,1 @@
-"""Host side: what a person looks at. Plots of a lap, a map of the circuit, and video of a drive."""
+"""What a person looks at: plots of a lap, a map of the circuit, and video of a drive."""

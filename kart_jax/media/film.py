@@ -1,5 +1,4 @@
-"""Turn a log back into pictures: the driver's view, rendered anew at video size, under the
-dashboard.
+"""Turn a log back into pictures: the driver's view at video size, under the dashboard.
 
 A log holds the pose of the kart in every row, so any recorded drive can be filmed later, at any
 resolution, without simulating again.
@@ -24,28 +23,29 @@ from kart_jax.xla.stage import compiler_options
 
 BATCH = 8  # frames rendered in one call: enough to keep the device busy, little memory
 GIF_RATE = 12.5  # frames per second
+GIF_WIDTH = 480  # pixels
 
 
-def poses(log: Log) -> Pose:
-    """The camera pose of every row: fields (rows,) in m and rad."""
-    radians = {
-        name: jnp.asarray(np.radians(log[name]))
-        for name in ("heading", "roll", "pitch", "steering")
-    }
+def poses_of(log: Log) -> Pose:
+    """Return the camera pose of every row: fields (rows,) in m and rad."""
+
+    def angle(name: str) -> jax.Array:
+        return jnp.asarray(np.radians(log[name]))
+
     return Pose(
         x=jnp.asarray(log["x"]),
         y=jnp.asarray(log["y"]),
-        yaw=radians["heading"],
-        roll=radians["roll"],
-        pitch=radians["pitch"],
-        steering_wheel=radians["steering"],
+        yaw=angle("heading"),
+        roll=angle("roll"),
+        pitch=angle("pitch"),
+        steering_wheel=angle("steering"),
     )
 
 
-def views(
+def render_views(
     log: Log, tracks: Tracks, track: int, config: ViewConfig, appearance: Appearance | None = None
 ) -> Iterator[np.ndarray]:
-    """The driver's view for every row of the log.
+    """Render the driver's view for every row of the log.
 
     Args:
         log: telemetry of one kart.
@@ -57,39 +57,39 @@ def views(
     Yields:
         (H, W, 3) uint8, one per row.
     """
-    look = default_appearance() if appearance is None else appearance
+    appearance = default_appearance() if appearance is None else appearance
     scene = pack(tracks)
-    draw = jax.jit(partial(_render_batch, config=config), compiler_options=compiler_options())
-    every = poses(log)
+    index = jnp.asarray(track, jnp.int32)
+    poses = poses_of(log)
+    render_batch = jax.jit(
+        partial(_render_batch, config=config), compiler_options=compiler_options()
+    )
+
     for first in range(0, len(log), BATCH):
-        index = jnp.minimum(jnp.arange(first, first + BATCH), len(log) - 1)
-        pictures = draw(
-            scene,
-            jnp.asarray(track, jnp.int32),
-            jax.tree.map(lambda leaf: leaf[index], every),
-            look,
-        )  # noqa: B023
+        rows = jnp.minimum(jnp.arange(first, first + BATCH), len(log) - 1)
+        batch = jax.tree.map(partial(jnp.take, indices=rows, axis=0), poses)
+        pictures = render_batch(scene, index, batch, appearance)
         yield from np.asarray(pictures)[: len(log) - first]
 
 
 def _render_batch(
-    scene: Scene, track: jax.Array, batch: Pose, look: Appearance, config: ViewConfig
+    scene: Scene, track: jax.Array, batch: Pose, appearance: Appearance, config: ViewConfig
 ) -> jax.Array:
     """Render (B,) poses: (B, H, W, 3) uint8."""
-    return jax.vmap(lambda pose: render(scene, track, pose, look, config))(batch)
+    return jax.vmap(lambda pose: render(scene, track, pose, appearance, config))(batch)
 
 
-def frames(
+def draw_frames(
     log: Log, tracks: Tracks, track: int, height: int = 720, width: int = 1280, title: str = ""
 ) -> Iterator[np.ndarray]:
-    """View and dashboard of every row: (height, width, 3) uint8 each."""
-    board = Dashboard(log, tracks, track, height, width, title)
+    """Draw view and dashboard of every row: (height, width, 3) uint8 each."""
+    dashboard = Dashboard(log, tracks, track, height, width, title)
     config = ViewConfig(height=height, width=width)
-    for row, view in enumerate(views(log, tracks, track, config)):
-        yield board.draw(view, row)
+    for row, view in enumerate(render_views(log, tracks, track, config)):
+        yield dashboard.draw_frame(view, row)
 
 
-def save(
+def save_film(
     path: str | Path,
     log: Log,
     tracks: Tracks,
@@ -98,8 +98,9 @@ def save(
     width: int = 1280,
     title: str = "",
 ) -> int:
-    """Film a log; the ending of the path chooses MP4 or GIF. A GIF is small and shows every second
-    row or so.
+    """Film a log; the ending of the path chooses MP4 or GIF.
+
+    A GIF is small: at most `GIF_WIDTH` pixels wide, with about `GIF_RATE` frames per second.
 
     Args:
         path: ends in .mp4 or .gif.
@@ -117,10 +118,9 @@ def save(
         InputError: the ending is neither, a channel is missing, or the path cannot be written.
     """
     path = check_path(path)
-    if path.suffix.lower() == ".mp4":
-        return write_mp4(path, frames(log, tracks, track, height, width, title), log.rate)
-    every = max(1, round(log.rate / GIF_RATE))
-    thin = Log(log.names, log.values[::every], log.source)
-    return write_gif(
-        path, frames(thin, tracks, track, height, width, title), thin.rate, min(width, 480)
-    )
+    gif = path.suffix.lower() == ".gif"
+    shown = log.every(max(1, round(log.rate / GIF_RATE))) if gif else log
+    frames = draw_frames(shown, tracks, track, height, width, title)
+    if gif:
+        return write_gif(path, frames, shown.rate, min(width, GIF_WIDTH))
+    return write_mp4(path, frames, shown.rate)

@@ -12,23 +12,20 @@ from PIL import Image
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
 
-STYLES = (".mp4", ".gif")
-GIF_COLOURS = (
-    128  # a GIF has at most 256; with 128 the file is a third smaller and the view looks the same
-)
+FORMATS = (".mp4", ".gif")
+GIF_COLOURS = 128  # of at most 256: the file is a third smaller and the view looks the same
 
 
 def check_path(path: str | Path) -> Path:
-    """The path as given when its ending is one of `STYLES`; called before a drive is simulated for
-    nothing.
+    """Return the path if its ending is one of `FORMATS`; called before a drive is simulated.
 
     Raises:
         InputError: another ending.
     """
     path = Path(path)
-    if path.suffix.lower() not in STYLES:
+    if path.suffix.lower() not in FORMATS:
         raise InputError(
-            f"{path}: the ending is {path.suffix or 'missing'}; allowed are {' and '.join(STYLES)}"
+            f"{path}: the ending is {path.suffix or 'missing'}; allowed are {' and '.join(FORMATS)}"
         )
     return path
 
@@ -53,12 +50,12 @@ def write_mp4(
     first, frames = _peek(path, frames)
     height, width = first.shape[:2]
     with replacing(path) as part, tempfile.TemporaryFile() as complaints:
-        encoder = subprocess.Popen(
-            _command(part, width, height, rate, quality), stdin=subprocess.PIPE, stderr=complaints
-        )
+        command = _ffmpeg_command(part, width, height, rate, quality)
+        encoder = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=complaints)
+        assert encoder.stdin is not None  # PIPE was asked for
         count = 0
         try:
-            with encoder.stdin as pipe:  # type: ignore[union-attr]  # PIPE was asked for
+            with encoder.stdin as pipe:
                 for frame in frames:
                     pipe.write(np.ascontiguousarray(frame).data)
                     count += 1
@@ -66,55 +63,26 @@ def write_mp4(
             pass  # the encoder has stopped and says why below
         finally:
             failed = encoder.wait()
+
         if failed:
             complaints.seek(0)
-            words = complaints.read().decode(errors="replace").strip().splitlines()
+            lines = complaints.read().decode(errors="replace").strip().splitlines()
             raise InputError(
-                f"{path}: ffmpeg stopped with: {words[-1] if words else failed}; check the disk "
+                f"{path}: ffmpeg stopped with: {lines[-1] if lines else failed}; check the disk "
                 "and the path"
             )
     return count
 
 
-def _command(part: Path, width: int, height: int, rate: float, quality: int) -> list[str]:
-    """Call of ffmpeg that reads raw frames from its input; the binary comes with imageio-ffmpeg."""
+def _ffmpeg_command(part: Path, width: int, height: int, rate: float, quality: int) -> list[str]:
+    """Return the call of ffmpeg, which comes with imageio-ffmpeg, that reads raw frames."""
     import imageio_ffmpeg
 
-    raw = [
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-s",
-        f"{width}x{height}",
-        "-r",
-        f"{rate:.6f}",
-        "-i",
-        "-",
-    ]
-    coded = [
-        "-c:v",
-        "libx264",
-        "-crf",
-        str(quality),
-        "-preset",
-        "fast",
-        "-pix_fmt",
-        "yuv420p",
-        "-movflags",
-        "+faststart",
-    ]
-    return [
-        imageio_ffmpeg.get_ffmpeg_exe(),
-        "-y",
-        "-loglevel",
-        "error",
-        *raw,
-        *coded,
-        "-f",
-        "mp4",
-        str(part),
-    ]
+    general = "-y -loglevel error"
+    frames = f"-f rawvideo -pix_fmt rgb24 -s {width}x{height} -r {rate:.6f} -i -"
+    coding = f"-c:v libx264 -crf {quality} -preset fast -pix_fmt yuv420p -movflags +faststart"
+    options = f"{general} {frames} {coding} -f mp4".split()
+    return [imageio_ffmpeg.get_ffmpeg_exe(), *options, str(part)]
 
 
 def write_gif(path: str | Path, frames: Iterable[np.ndarray], rate: float, width: int = 480) -> int:
@@ -133,6 +101,7 @@ def write_gif(path: str | Path, frames: Iterable[np.ndarray], rate: float, width
     height = round(first.shape[0] * width / first.shape[1])
     small = (Image.fromarray(f).resize((width, height), Image.Resampling.LANCZOS) for f in frames)
     pictures = [image.quantize(GIF_COLOURS, dither=Image.Dither.NONE) for image in small]
+
     with replacing(path) as part:
         pictures[0].save(
             part,
@@ -148,7 +117,7 @@ def write_gif(path: str | Path, frames: Iterable[np.ndarray], rate: float, width
 def _peek(
     path: str | Path, frames: Iterable[np.ndarray]
 ) -> tuple[np.ndarray, Iterator[np.ndarray]]:
-    """The first frame, and all frames including it."""
+    """Return the first frame, and all frames including it."""
     rest = iter(frames)
     first = next(rest, None)
     if first is None:

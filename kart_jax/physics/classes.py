@@ -1,5 +1,4 @@
-"""The numbers of the seven kart classes; plain data, explained with sources in
-`docs/physics.md`."""
+"""The numbers of the seven kart classes: plain data, with sources in `docs/physics.md`."""
 
 import itertools
 import math
@@ -39,10 +38,8 @@ _GX = (
     (0.6, 0.7, 0.85, 1.0, 0.98, 0.90, 0.80, 0.75, 0.0, 0.0),
 )
 
-KERB_WIDTH = 0.80  # m, of every kerb; the view draws them as wide
-STEERING_RATIO = (
-    1.3  # steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it
-)
+# Steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it.
+STEERING_RATIO = 1.3
 MAX_STEER = 0.43  # rad, mean road-wheel angle at full lock
 
 _COMMON: dict[str, Any] = {
@@ -79,17 +76,7 @@ _COMMON: dict[str, Any] = {
     "front_brake": 0.0,
     "brake_fade_spin": 0.5,
     "drag_area": 0.50,
-    "air_density": 1.18,
-    "gravity": 9.81,
-    "rolling_asphalt": 0.020,
-    "rolling_kerb": 0.030,
-    "rolling_grass": 0.12,
-    "grip_kerb": 0.90,
-    "grip_grass": 0.45,
-    "kerb_width": KERB_WIDTH,
-    "surface_blend": 0.10,
-    "restitution": 0.20,
-    "wall_friction": 0.40,
+    "rolling_resistance": 0.020,
     "steer_lag": 0.04,
     "steer_rate": 4.0,
     "throttle_lag": 0.04,
@@ -98,7 +85,7 @@ _COMMON: dict[str, Any] = {
 
 
 def _tyre(friction: float, front: bool, stiffness: float = 1.0) -> dict[str, float]:
-    """Tyre of one axle: `friction` at the reference load, `stiffness` over that of a race slick."""
+    """Return one axle's tyre: friction at the reference load, stiffness over a race slick's."""
     return {
         "radius": 0.125 if front else 0.1377,
         "friction": friction,
@@ -114,16 +101,20 @@ def _tyre(friction: float, front: bool, stiffness: float = 1.0) -> dict[str, flo
 
 
 def _engine(curve: tuple, power: float, efficiency: float = 0.92) -> dict[str, Any]:
-    """Torque table scaled to a peak power (W) at the axle, after `efficiency`; the curve is linear
-    between knots."""
+    """Return a torque table scaled to a peak power (W) at the axle, after `efficiency`.
+
+    The curve is linear between its knots.
+    """
     speeds, shape = curve
-    peak = 0.0
     knots = list(zip(speeds, shape, strict=True))
+
+    peak = 0.0
     for (n0, t0), (n1, t1) in itertools.pairwise(knots):
         for step in range(101):
             part = step / 100
             peak = max(peak, (n0 + part * (n1 - n0)) * math.pi / 30 * (t0 + part * (t1 - t0)))
     scale = power / (efficiency * peak)
+
     return {
         "torque_speed": tuple(float(n) for n in speeds),
         "torque": tuple(scale * t for t in shape),
@@ -139,7 +130,7 @@ _CLASS: dict[str, dict[str, Any]] = {
         "mass": 232.0,
         "yaw_inertia": 42.0,
         "drag_area": 0.65,
-        "rolling_asphalt": 0.025,
+        "rolling_resistance": 0.025,
         "front_tyre": _tyre(1.29, True, 0.75),
         "rear_tyre": _tyre(1.49, False, 0.75),
         "engine_inertia": 0.012,
@@ -248,5 +239,5 @@ _CLASS: dict[str, dict[str, Any]] = {
 
 
 def numbers(name: str) -> dict[str, Any]:
-    """All numbers of one class, keyed by the fields of `KartParams`; a fresh dict."""
+    """Return a fresh dict of all numbers of one class, keyed by the fields of `KartParams`."""
     return {**_COMMON, **_CLASS[name]}

@@ -1,5 +1,4 @@
-"""Contact of the bodywork with barriers: impulses with restitution and friction, plus a push out of
-the barrier."""
+"""Contact of the bodywork with barriers: impulses with restitution and friction, and a push out."""
 
 import chex
 import jax
@@ -12,107 +11,117 @@ from kart_jax.xla.bounds import at_most, within
 from kart_jax.xla.sines import cos_sin
 from kart_jax.xla.stage import stage
 
-Motion = tuple[chex.Array, chex.Array, chex.Array]  # vx, vy (m/s, body frame), yaw rate (rad/s)
-
 POINTS = 4  # corners of the bodywork: front-left, front-right, rear-left, rear-right
-SOFT_SPEED = (
-    0.5  # m/s, below which restitution fades, so that a kart comes to rest against a barrier
-)
-MOST_PUSH = 0.25  # m per step and point, so that a corrupt distance cannot throw the kart away
+RESTITUTION_FADE = 0.5  # m/s, below which restitution fades, so that a kart comes to rest at a wall
+MAX_PUSH = 0.25  # m per step and point, so that a corrupt distance cannot throw the kart away
 
 
-def open_field(dtype: jnp.dtype | type = float) -> Walls:
-    """No barrier near."""
-    return Walls(distance=jnp.full((POINTS,), 1e3, dtype), normal=jnp.zeros((POINTS, 2), dtype))
+class BodyVelocity(struct.PyTreeNode):
+    """Velocity of the rigid body at its centre of gravity."""
+
+    vx: chex.Array  # () m/s, body frame, forward
+    vy: chex.Array  # () m/s, body frame, left
+    yaw_rate: chex.Array  # () rad/s
 
 
-def body_points(params: KartParams) -> chex.Array:
-    """(P, 2) m, contact points of the bodywork in the body frame."""
-    front, rear = (
-        params.front_distance + params.front_overhang,
-        -params.rear_distance - params.rear_overhang,
-    )
-    wide, narrow = 0.5 * params.rear_width, 0.5 * params.front_width
-    corners = (front, narrow), (front, -narrow), (rear, wide), (rear, -wide)
-    return jnp.stack([jnp.stack(corner) for corner in corners])
-
-
-class Line(struct.PyTreeNode):
+class ImpulseLine(struct.PyTreeNode):
     """A line through a contact point, in the body frame, along which an impulse acts."""
 
-    dx: chex.Array  # (...) unit vector
-    dy: chex.Array
+    dx: chex.Array  # (...) forward part of its unit vector
+    dy: chex.Array  # (...) part to the left
     arm: chex.Array  # (...) m, lever arm about the centre of gravity
     mass: chex.Array  # (...) kg that an impulse meets: 1 / (1/m + arm² / I_z)
 
 
-def _line(x: chex.Array, y: chex.Array, dx: chex.Array, dy: chex.Array, params: KartParams) -> Line:
-    """The line along (dx, dy) through the point (x, y)."""
-    arm = x * dy - y * dx
-    return Line(dx, dy, arm, 1.0 / (1.0 / params.mass + arm * arm * (1.0 / params.yaw_inertia)))
+def body_points(params: KartParams) -> chex.Array:
+    """Return the contact points (P, 2) m of the bodywork in the body frame."""
+    front = params.front_distance + params.front_overhang
+    rear = -params.rear_distance - params.rear_overhang
+    half_front = 0.5 * params.front_width
+    half_rear = 0.5 * params.rear_width
+
+    corners = (front, half_front), (front, -half_front), (rear, half_rear), (rear, -half_rear)
+    return jnp.stack([jnp.stack(corner) for corner in corners])
 
 
-def _speed(motion: Motion, line: Line) -> chex.Array:
-    """Velocity (m/s) of the body's point along its line: (v + r x point) . (dx, dy)."""
-    vx, vy, rate = motion
-    return vx * line.dx + vy * line.dy + rate * line.arm
+def _impulse_line(
+    points: chex.Array, dx: chex.Array, dy: chex.Array, params: KartParams
+) -> ImpulseLine:
+    """Return the lines along (dx, dy) (P,) through points (P, 2) m of the body."""
+    arm = points[:, 0] * dy - points[:, 1] * dx
+    mass = 1.0 / (1.0 / params.mass + arm * arm * (1.0 / params.yaw_inertia))
+    return ImpulseLine(dx, dy, arm, mass)
 
 
-def _apply(motion: Motion, impulse: chex.Array, line: Line, params: KartParams) -> Motion:
-    """Velocities after an impulse (N s) along the line."""
-    vx, vy, rate = motion
-    push = impulse * (1.0 / params.mass)
-    return (
-        vx + push * line.dx,
-        vy + push * line.dy,
-        rate + impulse * (1.0 / params.yaw_inertia) * line.arm,
+def _speed_along(line: ImpulseLine, velocity: BodyVelocity) -> chex.Array:
+    """Return the speed (m/s) of the body's point along its line: (v + r x point) . (dx, dy)."""
+    return velocity.vx * line.dx + velocity.vy * line.dy + velocity.yaw_rate * line.arm
+
+
+def _apply_impulse(
+    velocity: BodyVelocity, impulse: chex.Array, line: ImpulseLine, params: KartParams
+) -> BodyVelocity:
+    """Return the velocity after an impulse (N s) along the line."""
+    gain = impulse * (1.0 / params.mass)
+    return BodyVelocity(
+        vx=velocity.vx + gain * line.dx,
+        vy=velocity.vy + gain * line.dy,
+        yaw_rate=velocity.yaw_rate + impulse * (1.0 / params.yaw_inertia) * line.arm,
     )
 
 
 @stage("point")
 def _bounce(
-    motion: Motion,
-    normals: Line,
-    tangents: Line,
-    distance: chex.Array,
+    velocity: BodyVelocity,
+    normals: ImpulseLine,
+    tangents: ImpulseLine,
+    walls: Walls,
     params: KartParams,
     point: int,
-) -> Motion:
-    """Velocities after contact at the point of that number.
+) -> BodyVelocity:
+    """Return the velocity after contact at the point of that number.
 
-    Along the normal j = -(1 + e') v_n m_n for v_n < 0, e' = e v_n² / (v_n² + v_soft²), then across
+    Along the normal j = -(1 + e') v_n m_n for v_n < 0, e' = e v_n² / (v_n² + v_fade²), then across
     it |j_t| <= mu j, never reversing v_t. Each is an impulse along one line with e <= 1, so neither
     can add energy.
     """
     normal, tangent = (
         jax.tree.map(lambda field: field[point], lines) for lines in (normals, tangents)
     )
-    closing = at_most(_speed(motion, normal), 0.0)
-    restitution = params.restitution * closing * closing / (closing * closing + SOFT_SPEED**2)
-    push = jnp.where(distance[point] < 0.0, -(1.0 + restitution) * closing * normal.mass, 0.0)
-    motion = _apply(motion, push, normal, params)
 
-    most = params.wall_friction * push
-    stop = -_speed(motion, tangent) * tangent.mass
-    return _apply(motion, within(stop, -most, most), tangent, params)
+    closing = at_most(_speed_along(normal, velocity), 0.0)
+    square = closing * closing
+    restitution = walls.restitution * closing * closing / (square + RESTITUTION_FADE**2)
+    bounce = -(1.0 + restitution) * closing * normal.mass
+    impulse = jnp.where(walls.distance[point] < 0.0, bounce, 0.0)
+    velocity = _apply_impulse(velocity, impulse, normal, params)
+
+    max_friction = walls.friction * impulse
+    stopping = -_speed_along(tangent, velocity) * tangent.mass
+    friction = within(stopping, -max_friction, max_friction)
+    return _apply_impulse(velocity, friction, tangent, params)
 
 
 def resolve(state: KartState, walls: Walls, params: KartParams) -> KartState:
-    """The kart after contact: velocities by impulses, point after point, and the pose pushed
-    half-way out.
+    """Return the kart after contact: impulses, point after point, and a push half-way out.
 
     A point is in contact when its distance is negative; a point deep inside is handled like one
     that just touched, so a fast kart is caught however far it got in one step.
     """
-    c, s = cos_sin(state.yaw)
-    points, wx, wy = body_points(params), walls.normal[:, 0], walls.normal[:, 1]
-    nx, ny = c * wx + s * wy, c * wy - s * wx
-    normals = _line(points[:, 0], points[:, 1], nx, ny, params)
-    tangents = _line(points[:, 0], points[:, 1], -ny, nx, params)
-    push = 0.5 * within(-walls.distance, 0.0, MOST_PUSH)
-    motion = (state.vx, state.vy, state.yaw_rate)
+    # Lines of the impulses: the walls' normals turned into the body frame, and across them.
+    cosine, sine = cos_sin(state.yaw)
+    points = body_points(params)
+    world_x, world_y = walls.normal[:, 0], walls.normal[:, 1]
+    body_x = cosine * world_x + sine * world_y
+    body_y = cosine * world_y - sine * world_x
+    normals = _impulse_line(points, body_x, body_y, params)
+    tangents = _impulse_line(points, -body_y, body_x, params)
+
+    push = 0.5 * within(-walls.distance, 0.0, MAX_PUSH)
+    velocity = BodyVelocity(state.vx, state.vy, state.yaw_rate)
     x, y = state.x, state.y
     for i in range(POINTS):
-        motion = _bounce(motion, normals, tangents, walls.distance, params, i)
-        x, y = x + push[i] * wx[i], y + push[i] * wy[i]
-    return state.replace(x=x, y=y, vx=motion[0], vy=motion[1], yaw_rate=motion[2])
+        velocity = _bounce(velocity, normals, tangents, walls, params, i)
+        x, y = x + push[i] * world_x[i], y + push[i] * world_y[i]
+
+    return state.replace(x=x, y=y, vx=velocity.vx, vy=velocity.vy, yaw_rate=velocity.yaw_rate)

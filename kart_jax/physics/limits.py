@@ -1,42 +1,39 @@
-"""The most that the brakes give, in closed form: where the driver's measuring ramps begin to press
-the pedal."""
+"""The most that the brakes give, in closed form: where measuring ramps begin to press the pedal."""
 
 import chex
 import jax
 import jax.numpy as jnp
 
 from kart_jax.physics import load, tyre
-from kart_jax.physics.params import KartParams
+from kart_jax.physics.params import GRAVITY, AirParams, KartParams, TyreParams
 
 
-def _resistance(speed: chex.Array, params: KartParams) -> chex.Array:
-    """Air drag and rolling resistance (N)."""
-    air = 0.5 * params.air_density * params.drag_area * speed * speed
-    return air + params.rolling_asphalt * params.mass * params.gravity
+def _resistance(speed: chex.Array, params: KartParams, air: AirParams) -> chex.Array:
+    """Return air drag and rolling resistance (N)."""
+    drag = 0.5 * air.density * params.drag_area * speed * speed
+    return drag + params.rolling_resistance * params.mass * GRAVITY
 
 
-def brake_limit(speed: chex.Array, params: KartParams) -> chex.Array:
-    """Best straight-line deceleration (m/s², positive): braked axles at peak friction, drag
-    helping.
+def _max_braking(wheel_load: chex.Array, tyre_params: TyreParams) -> chex.Array:
+    """Return the peak longitudinal force (N) of a tyre under that load (N) on dry asphalt."""
+    peak = tyre.friction(wheel_load, jnp.ones_like(wheel_load), tyre_params)
+    return wheel_load * tyre_params.friction_ratio * peak
 
-    An axle with less brake torque than grip gives its torque.
+
+def brake_limit(speed: chex.Array, params: KartParams, air: AirParams) -> chex.Array:
+    """Return the best straight-line deceleration (m/s², positive) at a speed (m/s), drag helping.
+
+    Each braked axle is at peak friction, or gives its full torque where that is less than its grip.
+    The load transfer, which depends on the result, is found by fixed-point iteration.
     """
+    front_tyre, rear_tyre = params.front_tyre, params.rear_tyre
+    max_front = params.front_brake / front_tyre.radius
+    max_rear = params.rear_brake / rear_tyre.radius
 
-    def slow(_: int, decel: chex.Array) -> chex.Array:
-        front_load, rear_load = (0.5 * axle for axle in load.axle_loads(-decel, params))
-        one = jnp.ones_like(speed)
-        front = (
-            front_load
-            * params.front_tyre.friction_ratio
-            * tyre.friction(front_load, one, params.front_tyre)
-        )
-        rear = (
-            rear_load
-            * params.rear_tyre.friction_ratio
-            * tyre.friction(rear_load, one, params.rear_tyre)
-        )
-        front = 2.0 * jnp.minimum(front, params.front_brake / params.front_tyre.radius)
-        rear = jnp.minimum(2.0 * rear, params.rear_brake / params.rear_tyre.radius)
-        return (front + rear + _resistance(speed, params)) / params.mass
+    def refine(_: int, decel: chex.Array) -> chex.Array:
+        front_load, rear_load = load.axle_loads(-decel, params)
+        front = 2.0 * jnp.minimum(_max_braking(0.5 * front_load, front_tyre), max_front)
+        rear = jnp.minimum(2.0 * _max_braking(0.5 * rear_load, rear_tyre), max_rear)
+        return (front + rear + _resistance(speed, params, air)) / params.mass
 
-    return jax.lax.fori_loop(0, 8, slow, jnp.zeros_like(speed))
+    return jax.lax.fori_loop(0, 8, refine, jnp.zeros_like(speed))

@@ -12,31 +12,52 @@ from kart_jax.physics.types import KartState
 def rolling(
     params: KartParams, x: chex.Numeric, y: chex.Numeric, yaw: chex.Numeric, speed: chex.Numeric
 ) -> KartState:
-    """A kart rolling straight ahead at `speed` m/s: wheels without slip, the gear and engine speed
-    that fit."""
+    """Return a kart that rolls straight ahead at `speed` m/s, in the gear that fits.
+
+    Its wheels have no slip, and the engine turns as they do, or at its idle speed.
+    """
     x, y, yaw, speed = jnp.broadcast_arrays(
         *(jnp.asarray(v, dtype=float) for v in (x, y, yaw, speed))
     )
     zero = jnp.zeros_like(speed)
     axle = speed / params.rear_tyre.radius
-    gear = jnp.zeros(speed.shape, dtype=jnp.int32)
-    # The highest gear that keeps the engine clear of the down-shift speed.
-    for i in range(1, params.gear_ratio.shape[-1]):
-        fits = (axle * params.gear_ratio[i] * RPM > 1.05 * params.shift_down) & (
-            i < params.gear_count
-        )
-        gear = jnp.where(fits, i, gear)
-    engine = jnp.maximum(axle * gear_ratio(gear, params), params.idle_speed / RPM)
     front = speed / params.front_tyre.radius
+    gear = _gear_for(axle, params)
+    engine = jnp.maximum(axle * gear_ratio(gear, params), params.idle_speed / RPM)
+
     return KartState(
-        x=x, y=y, yaw=yaw, vx=speed, vy=zero, yaw_rate=zero,
-        axle_spin=axle, front_wheel_spin=jnp.stack([front, front]), tyre_force=jnp.zeros((4, 2), dtype=speed.dtype),
-        accel_x=zero, accel_y=zero, load_transfer_accel_x=zero, load_transfer_accel_y=zero,
-        steer=zero, throttle=zero, brake=zero,
-        engine_speed=engine, gear=gear, shift_time_left=zero,
-    )  # fmt: skip
+        x=x,
+        y=y,
+        yaw=yaw,
+        vx=speed,
+        vy=zero,
+        yaw_rate=zero,
+        axle_spin=axle,
+        front_wheel_spin=jnp.stack([front, front]),
+        tyre_force=jnp.zeros((4, 2), dtype=speed.dtype),
+        accel_x=zero,
+        accel_y=zero,
+        load_transfer_accel_x=zero,
+        load_transfer_accel_y=zero,
+        steer=zero,
+        throttle=zero,
+        brake=zero,
+        engine_speed=engine,
+        gear=gear,
+        shift_time_left=zero,
+    )
+
+
+def _gear_for(axle_spin: chex.Array, params: KartParams) -> chex.Array:
+    """Return the highest gear (int32) that keeps the engine clear of the down-shift speed."""
+    gear = jnp.zeros(axle_spin.shape, dtype=jnp.int32)
+    for i in range(1, params.gear_ratio.shape[-1]):
+        rpm = axle_spin * params.gear_ratio[i] * RPM
+        fits = (rpm > 1.05 * params.shift_down) & (i < params.gear_count)
+        gear = jnp.where(fits, i, gear)
+    return gear
 
 
 def is_finite(state: KartState) -> chex.Array:
-    """() bool: no field of the state is nan or infinite."""
+    """Return () bool: no field of the state is nan or infinite."""
     return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))

@@ -19,9 +19,7 @@ class KartState(struct.PyTreeNode):
     yaw_rate: chex.Array  # () rad/s
     axle_spin: chex.Array  # () rad/s, spin of the rigid rear axle
     front_wheel_spin: chex.Array  # (2,) rad/s, spin of the front wheels, left and right
-    tyre_force: (
-        chex.Array
-    )  # (4, 2) N, relaxed tyre forces in each wheel's own frame (longitudinal, lateral)
+    tyre_force: chex.Array  # (4, 2) N, relaxed force on each wheel, along it and across it
     accel_x: chex.Array  # () m/s², specific force of the last substep, body frame
     accel_y: chex.Array  # () m/s²
     load_transfer_accel_x: chex.Array  # () m/s², low-passed accel_x that drives the load transfer
@@ -42,6 +40,13 @@ class Controls(struct.PyTreeNode):
     brake: chex.Array  # () 0..1
 
 
+class Pedals(struct.PyTreeNode):
+    """Where the pedals are, behind the lag of the driver's feet."""
+
+    throttle: chex.Array  # () 0..1
+    brake: chex.Array  # () 0..1
+
+
 class Surface(struct.PyTreeNode):
     """The ground under each wheel."""
 
@@ -54,6 +59,8 @@ class Walls(struct.PyTreeNode):
 
     distance: chex.Array  # (P,) m, from the point to the barrier; negative = inside it
     normal: chex.Array  # (P, 2) unit vector in world axes, from the barrier towards the track
+    restitution: chex.Array  # () 0..1
+    friction: chex.Array  # () friction coefficient of bodywork on the barrier
 
 
 class Signals(struct.PyTreeNode):

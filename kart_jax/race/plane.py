@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
-from kart_jax.physics import contact, surface
-from kart_jax.physics.params import KartParams
+from kart_jax.physics import surface
+from kart_jax.physics.params import AirParams, KartParams
 from kart_jax.physics.signals import signals
 from kart_jax.physics.step import step
 from kart_jax.physics.types import Controls, KartState, Signals
@@ -42,13 +42,13 @@ def drive_plane(
     Returns:
         State and signals after each control step, fields (T, ...).
     """
-    ground, walls = surface.asphalt(params), contact.open_field()
+    ground, air = surface.asphalt(params), AirParams()
 
     def control_step(state: KartState, now: Any) -> tuple[KartState, tuple[KartState, Signals]]:
         controls = law(state, now)
 
         def physics_step(state: KartState, _: None) -> tuple[KartState, None]:
-            return step(state, controls, params, ground, walls, dt / substeps), None
+            return step(state, controls, params, ground, air, dt / substeps), None
 
         state, _ = jax.lax.scan(physics_step, state, None, length=substeps)
         return state, (state, signals(state, params))

@@ -1,129 +1,120 @@
-"""One control step of a race: K karts through several physics steps, with surface, barriers and
-timing.
+"""One control step of a race: the recipe."""
 
-The kart is two metres long and its circuit is known at its reference point, so its wheels and
-bodywork are projected onto the local circle of that point's sample: one row is read per kart and
-physics step.
-"""
-
-from dataclasses import replace
+from functools import partial
 
 import chex
 import jax
 import jax.numpy as jnp
+from flax import struct
 
-from kart_jax import geometry
-from kart_jax.physics import chassis, contact, surface
+from kart_jax.physics import contact
 from kart_jax.physics import step as physics
-from kart_jax.physics.params import KartParams
-from kart_jax.physics.types import Controls, KartState, Walls
-from kart_jax.race import timing
-from kart_jax.race.types import RaceState
+from kart_jax.physics.state import is_finite
+from kart_jax.physics.types import Controls, KartState
+from kart_jax.race import surroundings, timing
+from kart_jax.race.params import RaceParams
+from kart_jax.race.rates import Rates
+from kart_jax.race.timing import Passage
+from kart_jax.race.types import RaceState, Timing
 from kart_jax.track import query
-from kart_jax.track.types import TrackPoint, Tracks
+from kart_jax.track.types import Tracks
 
-TRACK_LIMIT = 0.15  # m, a wheel this far past the edge is still on the white line
+
+class Moving(struct.PyTreeNode):
+    """What of a race changes from physics step to physics step; fields (K, ...) but `tick`."""
+
+    karts: KartState
+    timing: Timing
+    s: chex.Array  # m, arc length: between its physics steps a race needs no more of its place
+    on_track: chex.Array  # bool, since the control step began
+    wall_distance: chex.Array  # m, least since the control step began
+    finite: chex.Array  # bool, since the control step began
+    tick: chex.Array  # () int32
 
 
 def step(
-    state: RaceState,
-    controls: Controls,
-    tracks: Tracks,
-    params: KartParams,
-    dt: float,
-    substeps: int,
-    track_limit: chex.Numeric = TRACK_LIMIT,
+    state: RaceState, controls: Controls, tracks: Tracks, params: RaceParams, rates: Rates
 ) -> RaceState:
-    """Advance a race by `substeps` physics steps of `dt` seconds.
+    """Advance a race by one control step.
 
     Args:
         state: the race.
         controls: fields (K,), held over the step.
         tracks: the stack of circuits; `state.track` names the race's own.
-        params: shared by the K karts, or every leaf with a leading axis (K,).
-        dt: s, length of a physics step.
-        substeps: physics steps.
-        track_limit: m, how far past the asphalt edge the innermost wheel may be and the kart still
-            is on the track.
+        params: of the race.
+        rates: how long the step is, and how many physics steps it has.
     """
-    own = 0 if jnp.ndim(params.mass) else None
-    advance = jax.vmap(_advance_kart, in_axes=(0, 0, 0, 0, None, None, own, None, None, None))
+    moving = Moving(
+        karts=state.karts,
+        timing=state.timing,
+        s=state.track_point.s,
+        on_track=jnp.ones_like(state.on_track),
+        wall_distance=jnp.full_like(state.wall_distance, jnp.inf),
+        finite=jnp.ones_like(state.finite),
+        tick=state.tick,
+    )
 
-    def substep(carry, _):
-        karts, clock, s, kept, wall, tick = carry
-        karts, clock, s, on_track, distance = advance(
-            karts, clock, s, controls, tracks, state.track, params, tick, dt, track_limit
-        )
-        return (karts, clock, s, kept & on_track, jnp.minimum(wall, distance), tick + 1), None
+    def substep(moving: Moving, _: None) -> tuple[Moving, None]:
+        return physics_step(moving, controls, tracks, state.track, params, rates.physics_dt), None
 
-    kept, wall = jnp.ones_like(state.on_track), jnp.full_like(state.wall_distance, jnp.inf)
-    carry = (state.karts, state.timing, state.place.s, kept, wall, state.tick)
-    (karts, clock, s, kept, wall, tick), _ = jax.lax.scan(substep, carry, None, length=substeps)
-    return replace(
-        state,
-        karts=karts,
-        timing=clock,
-        # Between its physics steps a race needs no more of its place than s.
-        place=query.locate(tracks, state.track, karts.x, karts.y).replace(s=s),
-        on_track=kept,
-        wall_distance=wall,
-        tick=tick,
-        time=tick * jnp.asarray(dt, state.time.dtype),
+    moving, _ = jax.lax.scan(substep, moving, None, length=rates.substeps)
+
+    place = query.locate(tracks, state.track, moving.karts.x, moving.karts.y)
+    return state.replace(
+        karts=moving.karts,
+        timing=moving.timing,
+        track_point=place.replace(s=moving.s),
+        on_track=moving.on_track,
+        wall_distance=moving.wall_distance,
+        finite=moving.finite,
+        tick=moving.tick,
+        time=moving.tick * jnp.asarray(rates.physics_dt, state.time.dtype),
     )
 
 
-def _advance_kart(
-    kart: KartState, clock, before, controls, tracks, track, params, tick, dt, track_limit
-):
-    """One physics step of one kart at arc length `before`.
+def physics_step(
+    moving: Moving,
+    controls: Controls,
+    tracks: Tracks,
+    track: chex.Array,
+    params: RaceParams,
+    dt: float,
+) -> Moving:
+    """Advance K karts by one physics step of `dt` seconds."""
+    # What lies around each kart.
+    find = partial(surroundings.find, tracks=tracks, track=track, ground=params.ground)
+    around = jax.vmap(lambda kart, s, own: find(kart, s, params=own))(
+        moving.karts, moving.s, params.kart
+    )
 
-    Returns:
-        kart, timing, arc length () m, on_track () bool, wall distance () m.
-    """
-    index = query.sample_at(tracks, track, before)
-    points = jnp.concatenate([wheel_points(params), contact.body_points(params)])
-    projected = _project_body(points, kart, tracks, track, index)
-    wheels = jax.tree.map(lambda field: field[:4], projected)
-    bodywork = jax.tree.map(lambda field: field[4:], projected)
-    ground = surface.blend(params, wheels.edge, wheels.kerb)
-    walls = _walls(bodywork)
-    moved = physics.step(kart, controls, params, ground, walls, dt)
+    # Each kart by itself; one that is no longer a number stays, before it can reach another.
+    drive = partial(physics.step, air=params.air, dt=dt)
+    moved = jax.vmap(lambda kart, held, own, ground: drive(kart, held, own, surface=ground))(
+        moving.karts, controls, params.kart, around.surface
+    )
+    moved, finite = jax.vmap(guard)(moved, moving.karts)
+
+    # Barriers come last, so that nobody is pushed through one.
+    moved = jax.vmap(contact.resolve)(moved, around.walls, params.kart)
+
+    # Where each kart is now, and what its lap makes of it.
     after = query.locate(tracks, track, moved.x, moved.y).s
-    on_track = jnp.min(wheels.edge) <= track_limit
-    clock = timing.update(clock, tracks, track, before, after, on_track, tick, dt)
-    return moved, clock, after, on_track, jnp.min(walls.distance)
+    on_track = around.innermost_edge <= params.rules.track_limit
+    passage = Passage(before=moving.s, after=after, on_track=on_track)
+    update = partial(timing.update, tracks=tracks, track=track, tick=moving.tick, dt=dt)
 
-
-def wheel_points(params: KartParams) -> chex.Array:
-    """Contact patches (4, 2) m in the body frame: front-left, front-right, rear-left,
-    rear-right."""
-    xs, ys = chassis.wheel_positions(params)
-    return jnp.stack([jnp.stack(xs), jnp.stack(ys)], axis=-1)
-
-
-def past_edge(
-    kart: KartState, params: KartParams, tracks: Tracks, track: chex.Array, s: chex.Array
-) -> chex.Array:
-    """How far () m the outermost contact patch of a kart at arc length `s` () m is past the edge;
-    negative inside."""
-    return jnp.max(
-        _project_body(
-            wheel_points(params), kart, tracks, track, query.sample_at(tracks, track, s)
-        ).edge
+    return Moving(
+        karts=moved,
+        timing=jax.vmap(update)(moving.timing, passage),
+        s=after,
+        on_track=moving.on_track & on_track,
+        wall_distance=jnp.minimum(moving.wall_distance, jnp.min(around.walls.distance, axis=-1)),
+        finite=moving.finite & finite,
+        tick=moving.tick + 1,
     )
 
 
-def _project_body(points: chex.Array, kart: KartState, tracks: Tracks, track, index) -> TrackPoint:
-    """Where points (P, 2) of the body frame lie on the circuit, by the circle of sample `index`;
-    fields (P,)."""
-    dx, dy = geometry.rotate(points[:, 0], points[:, 1], kart.yaw)
-    return query.project(tracks, track, index, kart.x + dx, kart.y + dy)
-
-
-def _walls(point: TrackPoint) -> Walls:
-    """Distance to the nearer barrier and the normal from it to the track; the barrier runs along
-    the centre line."""
-    side = jnp.where(point.n > 0, 1.0, -1.0)
-    return Walls(
-        distance=point.barrier, normal=jnp.stack([side * point.ty, -side * point.tx], axis=-1)
-    )
+def guard(kart: KartState, before: KartState) -> tuple[KartState, chex.Array]:
+    """Return a kart, or the one before where it is not finite; and whether it is, () bool."""
+    finite = is_finite(kart)
+    return jax.tree.map(lambda now, then: jnp.where(finite, now, then), kart, before), finite

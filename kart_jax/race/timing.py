@@ -18,10 +18,9 @@ scores, and what does not:
     ends none, so rocking over the line or spinning on it scores nothing.
 """
 
-from dataclasses import replace
-
 import chex
 import jax.numpy as jnp
+from flax import struct
 
 from kart_jax.race.types import Timing
 from kart_jax.track.types import Tracks
@@ -30,58 +29,76 @@ JUMP_SPEED = 200.0  # m/s along the centre line; no kart gets there, even on the
 JUMP_DISTANCE = 0.5  # m, allowance for the seam between neighbouring samples
 
 
-def ahead(s: chex.Array, mark: chex.Array, length: chex.Array) -> chex.Array:
-    """Signed way from `mark` to `s`, both in [0, length), the short way round: [-length/2,
-    length/2) m.
+class Passage(struct.PyTreeNode):
+    """One physics step of one kart along the centre line."""
 
-    Two comparisons instead of a modulo, which on a CPU is a library call for every kart and physics
-    step.
+    before: chex.Array  # () m, arc length before the step, in [0, length)
+    after: chex.Array  # () m, arc length after it
+    on_track: chex.Array  # () bool, the kart kept to the track limits
+
+
+class Crossing(struct.PyTreeNode):
+    """How a physics step met a line across the circuit."""
+
+    forward: chex.Array  # () bool, crossed in the driving direction
+    backward: chex.Array  # () bool, crossed against it
+    fraction: chex.Array  # () 0..1, part of the step at which it was crossed
+
+
+def progress_delta(s: chex.Array, mark: chex.Array, length: chex.Array) -> chex.Array:
+    """Return the signed way from `mark` to `s`, the short way round: [-length/2, length/2) m.
+
+    Both lie in [0, length). Two comparisons instead of a modulo, which on a CPU is a library call
+    for every kart and physics step.
     """
-    way = s - mark
-    way = jnp.where(way >= 0.5 * length, way - length, way)
-    return jnp.where(way < -0.5 * length, way + length, way)
+    delta = s - mark
+    delta = jnp.where(delta >= 0.5 * length, delta - length, delta)
+    return jnp.where(delta < -0.5 * length, delta + length, delta)
 
 
-def crossing(
-    before: chex.Array, after: chex.Array, mark: chex.Array, length: chex.Array, reach: chex.Array
-) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Did a step from arc length `before` to `after` cross `mark`?
+def cross(passage: Passage, mark: chex.Array, length: chex.Array, reach: chex.Array) -> Crossing:
+    """Tell whether a step crossed the line at arc length `mark`.
 
     Args:
-        before, after, mark: () m, arc lengths in [0, length).
+        passage: the step.
+        mark: () m, in [0, length).
         length: () m, of the lap.
         reach: () m, longest way that still is driving and not a jump.
-
-    Returns:
-        forward () bool, backward () bool, and the fraction () 0..1 of the step at which the line
-        was crossed.
     """
-    a, b = ahead(before, mark, length), ahead(after, mark, length)
+    a = progress_delta(passage.before, mark, length)
+    b = progress_delta(passage.after, mark, length)
     driven = jnp.abs(b - a) <= reach
-    forward, backward = driven & (a < 0) & (b >= 0), driven & (a >= 0) & (b < 0)
-    return forward, backward, jnp.clip(-a / jnp.where(b == a, 1.0, b - a), 0.0, 1.0)
+    return Crossing(
+        forward=driven & (a < 0) & (b >= 0),
+        backward=driven & (a >= 0) & (b < 0),
+        fraction=jnp.clip(-a / jnp.where(b == a, 1.0, b - a), 0.0, 1.0),
+    )
 
 
-def since(
-    first_tick: chex.Array, first_part: chex.Array, tick: chex.Array, part: chex.Array, dt: float
+def time_between(
+    first_tick: chex.Array,
+    first_part: chex.Array,
+    tick: chex.Array,
+    part: chex.Array,
+    dt: float,
 ) -> chex.Array:
-    """Time () s from one place in the sequence of steps (tick () int32, part () 0..1 of the step)
-    to another."""
+    """Return the time () s from one place in the sequence of steps to another.
+
+    A place is a step (() int32) and a part (() 0..1) of it.
+    """
     return ((tick - first_tick).astype(first_part.dtype) + (part - first_part)) * dt
 
 
 def next_gate(
     tracks: Tracks, track: chex.Array, s: chex.Array, clearance: float = 0.0
 ) -> chex.Array:
-    """Index () int32 of the first gate more than `clearance` m ahead of arc length `s`; 0 is the
-    start line."""
+    """Return the first gate () int32 more than `clearance` m ahead of `s`; 0 is the start line."""
     passed = jnp.sum(tracks.gates[track] <= s + clearance)
     return jnp.where(passed >= tracks.gate_count[track], 0, passed).astype(jnp.int32)
 
 
-def start(tracks: Tracks, track: chex.Array, s: chex.Array) -> Timing:
-    """Timing of one kart that stands or rolls at arc length `s`, () m, before its first crossing of
-    the line."""
+def start_timing(tracks: Tracks, track: chex.Array, s: chex.Array) -> Timing:
+    """Return the timing of one kart at arc length `s` () m before its first crossing."""
     none = jnp.full((), jnp.nan, s.dtype)
     return Timing(
         progress=s - tracks.length[track],
@@ -104,11 +121,9 @@ def start(tracks: Tracks, track: chex.Array, s: chex.Array) -> Timing:
 
 def update(
     timing: Timing,
+    passage: Passage,
     tracks: Tracks,
     track: chex.Array,
-    before: chex.Array,
-    after: chex.Array,
-    on_track: chex.Array,
     tick: chex.Array,
     dt: float,
 ) -> Timing:
@@ -116,79 +131,96 @@ def update(
 
     Args:
         timing: as it was before the step, scalar fields.
-        tracks, track: the stack of circuits and the circuit's index () int32.
-        before, after: () m, arc length before and after the step.
-        on_track: () bool, the kart kept to the track limits.
+        passage: the step.
+        tracks: the stack of circuits.
+        track: () int32, index of the circuit.
         tick: () int32, physics steps since the start of the race, this one not counted.
         dt: s, length of the step.
     """
     length = tracks.length[track]
     reach = JUMP_DISTANCE + JUMP_SPEED * dt
-    way = ahead(after, before, length)
-    clean = on_track & (jnp.abs(way) <= reach)
-    timing = replace(timing, progress=timing.progress + way, lap_valid=timing.lap_valid & clean)
-    timing = _pass_gate(timing, tracks, track, before, after, reach)
-    timing = _pass_sector(timing, tracks, track, before, after, reach, tick, dt)
-    timing = _pass_line(timing, tracks, track, before, after, reach, clean, tick, dt)
-    return replace(
-        timing, lap_time=since(timing.line_tick, timing.line_part, tick, jnp.ones_like(after), dt)
+    delta = progress_delta(passage.after, passage.before, length)
+    clean = passage.on_track & (jnp.abs(delta) <= reach)
+    timing = timing.replace(
+        progress=timing.progress + delta, lap_valid=timing.lap_valid & clean
     )
 
+    gate = cross(passage, _gate_at(tracks, track, timing.next_gate), length, reach)
+    timing = _pass_gate(timing, gate, tracks.gate_count[track])
+    sector = cross(passage, _sector_at(tracks, track, timing.sector), length, reach)
+    timing = _pass_sector(timing, sector, tick, dt)
+    line = cross(passage, jnp.zeros_like(passage.after), length, reach)
+    timing = _pass_line(timing, line, clean, tracks.gate_count[track], tick, dt)
 
-def _pass_gate(timing, tracks, track, before, after, reach) -> Timing:
+    now = jnp.ones_like(passage.after)
+    lap_time = time_between(timing.line_tick, timing.line_part, tick, now, dt)
+    return timing.replace(lap_time=lap_time)
+
+
+def _gate_at(tracks: Tracks, track: chex.Array, gate: chex.Array) -> chex.Array:
+    """Return the arc length () m of a gate."""
+    index = track * tracks.gates.shape[1] + gate
+    return jnp.take(tracks.gates.reshape(-1), index, mode="clip")
+
+
+def _sector_at(tracks: Tracks, track: chex.Array, sector: chex.Array) -> chex.Array:
+    """Return the arc length () m at which the sector after `sector` starts; 2 is the last."""
+    index = track * 3 + jnp.minimum(sector + 1, 2)
+    return jnp.take(tracks.sectors.reshape(-1), index, mode="clip")
+
+
+def _pass_gate(timing: Timing, gate: Crossing, gate_count: chex.Array) -> Timing:
     """Move on to the following gate when the expected one (not the line) is crossed forward."""
-    gate = track * tracks.gates.shape[1] + timing.next_gate
-    mark = jnp.take(tracks.gates.reshape(-1), gate, mode="clip")
-    forward, _, _ = crossing(before, after, mark, tracks.length[track], reach)
-    following = jnp.where(timing.next_gate + 1 >= tracks.gate_count[track], 0, timing.next_gate + 1)
-    return replace(
-        timing, next_gate=jnp.where(forward & (timing.next_gate > 0), following, timing.next_gate)
-    )
+    following = jnp.where(timing.next_gate + 1 >= gate_count, 0, timing.next_gate + 1)
+    passed = gate.forward & (timing.next_gate > 0)
+    return timing.replace(next_gate=jnp.where(passed, following, timing.next_gate))
 
 
-def _pass_sector(timing, tracks, track, before, after, reach, tick, dt) -> Timing:
-    """Close sector 0 or 1 at the line of the sector that follows it; sector 2 ends with the lap."""
+def _pass_sector(timing: Timing, line: Crossing, tick: chex.Array, dt: float) -> Timing:
+    """Close sector 0 or 1 at the line of the sector after it; sector 2 ends with the lap."""
     following = jnp.minimum(timing.sector + 1, 2)
-    mark = jnp.take(tracks.sectors.reshape(-1), track * 3 + following, mode="clip")
-    forward, _, fraction = crossing(before, after, mark, tracks.length[track], reach)
-    forward &= timing.sector < 2
-    spent = since(timing.sector_tick, timing.sector_part, tick, fraction, dt)
+    forward = line.forward & (timing.sector < 2)
+    spent = time_between(timing.sector_tick, timing.sector_part, tick, line.fraction, dt)
     closed = forward & (jnp.arange(3) == timing.sector)
-    return replace(
-        timing,
+    return timing.replace(
         sector=jnp.where(forward, following, timing.sector),
         sector_tick=jnp.where(forward, tick, timing.sector_tick),
-        sector_part=jnp.where(forward, fraction, timing.sector_part),
+        sector_part=jnp.where(forward, line.fraction, timing.sector_part),
         sector_times=jnp.where(closed, spent, timing.sector_times),
     )
 
 
-def _pass_line(timing, tracks, track, before, after, reach, clean, tick, dt) -> Timing:
-    """End the lap and begin the next at a forward crossing of the line; void it at a backward
-    one."""
-    forward, backward, fraction = crossing(
-        before, after, jnp.zeros_like(after), tracks.length[track], reach
-    )
+def _pass_line(
+    timing: Timing,
+    line: Crossing,
+    clean: chex.Array,
+    gate_count: chex.Array,
+    tick: chex.Array,
+    dt: float,
+) -> Timing:
+    """End the lap and begin the next at a forward crossing of the line; void it at a backward one.
+
+    `clean` () bool says that the step kept to the track and was no jump.
+    """
     started = jnp.isfinite(timing.line_part)
-    valid = forward & started & timing.lap_valid & (timing.next_gate == 0)
-    lap_time = since(timing.line_tick, timing.line_part, tick, fraction, dt)
-    last = since(timing.sector_tick, timing.sector_part, tick, fraction, dt)
+    valid = line.forward & started & timing.lap_valid & (timing.next_gate == 0)
+    lap_time = time_between(timing.line_tick, timing.line_part, tick, line.fraction, dt)
+    last = time_between(timing.sector_tick, timing.sector_part, tick, line.fraction, dt)
     sectors = jnp.where(jnp.arange(3) == 2, last, timing.sector_times)
-    either = forward | backward
-    begun = jnp.where(forward, fraction, jnp.nan)
-    return replace(
-        timing,
-        next_gate=jnp.where(
-            forward, 1 % tracks.gate_count[track], jnp.where(backward, 0, timing.next_gate)
-        ),
-        lap=timing.lap + (forward & started),
-        sector=jnp.where(forward, 0, jnp.where(backward, 2, timing.sector)),
+
+    either = line.forward | line.backward
+    begun = jnp.where(line.forward, line.fraction, jnp.nan)
+    after_line = jnp.where(line.backward, 0, timing.next_gate)
+    return timing.replace(
+        next_gate=jnp.where(line.forward, 1 % gate_count, after_line),
+        lap=timing.lap + (line.forward & started),
+        sector=jnp.where(line.forward, 0, jnp.where(line.backward, 2, timing.sector)),
         line_tick=jnp.where(either, tick, timing.line_tick),
         line_part=jnp.where(either, begun, timing.line_part),
         sector_tick=jnp.where(either, tick, timing.sector_tick),
         sector_part=jnp.where(either, begun, timing.sector_part),
         sector_times=jnp.where(either, jnp.nan, timing.sector_times),
-        lap_valid=jnp.where(either, forward & clean, timing.lap_valid),
+        lap_valid=jnp.where(either, line.forward & clean, timing.lap_valid),
         last_lap=jnp.where(valid, lap_time, timing.last_lap),
         last_sectors=jnp.where(valid, sectors, timing.last_sectors),
         best_lap=jnp.where(valid, jnp.fmin(lap_time, timing.best_lap), timing.best_lap),

@@ -8,25 +8,22 @@ from kart_jax.track.types import TrackPoint
 
 
 class Timing(struct.PyTreeNode):
-    """Lap and sector timing of K karts; times are interpolated at the line within a substep."""
+    """Lap and sector timing of K karts; times are interpolated at the line within a physics step.
 
-    progress: (
-        chex.Array
-    )  # (K,) m, unwrapped arc length since the start line of the first lap; falls when reversing
-    next_gate: chex.Array  # (K,) int32, index of the gate that counts next; 0 = the start line
+    A place in the sequence of physics steps is a whole step (tick) and a part of it, see `timing`.
+    """
+
+    progress: chex.Array  # (K,) m, unwrapped arc length since the first start line; may fall
+    next_gate: chex.Array  # (K,) int32, the gate that counts next; 0 = the start line
     lap: chex.Array  # (K,) int32, laps completed over the line, valid or not
     sector: chex.Array  # (K,) int32, 0..2, where the kart is in its lap
     line_tick: chex.Array  # (K,) int32, physics step in which the line was last crossed
-    line_part: (
-        chex.Array
-    )  # (K,) 0..1, the part of that step; nan before the first crossing and after a reverse one
+    line_part: chex.Array  # (K,) 0..1, part of that step; nan before the first forward crossing
     sector_tick: chex.Array  # (K,) int32, physics step in which the last sector line was crossed
-    sector_part: chex.Array  # (K,) 0..1, the part of that step; nan likewise
+    sector_part: chex.Array  # (K,) 0..1, part of that step; nan likewise
     lap_time: chex.Array  # (K,) s, of the lap under way; nan likewise
     sector_times: chex.Array  # (K, 3) s, sectors of the lap under way; nan = not yet
-    lap_valid: (
-        chex.Array
-    )  # (K,) bool, the lap under way has met every gate in order and kept to the track
+    lap_valid: chex.Array  # (K,) bool, the lap under way met its gates in order, on the track
     last_lap: chex.Array  # (K,) s, last completed valid lap; nan = none
     last_sectors: chex.Array  # (K, 3) s, its sectors
     best_lap: chex.Array  # (K,) s, best valid lap; nan = none
@@ -38,17 +35,18 @@ class RaceState(struct.PyTreeNode):
 
     karts: KartState  # every field with a leading axis (K,)
     timing: Timing  # every field with a leading axis (K,)
-    place: (
-        TrackPoint  # every field (K,), where the karts' reference points (centres of gravity) are
-    )
-    on_track: (
-        chex.Array
-    )  # (K,) bool, at least one wheel was inside the track limits all through the last step
-    wall_distance: (
-        chex.Array
-    )  # (K,) m, smallest bodywork-to-barrier distance of the last step; negative = contact
+    track_point: TrackPoint  # every field (K,), where the centres of gravity are
+    on_track: chex.Array  # (K,) bool, a wheel was inside the track limits all through the last step
+    wall_distance: chex.Array  # (K,) m, bodywork to barrier, least of the last step; < 0 = contact
+    finite: chex.Array  # (K,) bool, physics gave numbers all through the last step; else it stands
     tick: chex.Array  # () int32, physics steps since the start of the race
-    time: (
-        chex.Array
-    )  # () s since the start = tick * dt, so that it does not drift; float32, 1 ms coarse after 2 h
+    time: chex.Array  # () s since the start = tick * dt, so no drift; 1 ms coarse after 2 h
     track: chex.Array  # () int32, index into the stack of circuits
+
+    @property
+    def size(self) -> int:
+        """Number of karts K."""
+        return self.on_track.shape[-1]
+
+
+OF_RACE = ("tick", "time", "track")  # fields of `RaceState` without an axis of karts

@@ -9,7 +9,7 @@ each channel is the sum of their colours times their shares.
 import chex
 import jax.numpy as jnp
 
-from kart_jax.physics.classes import KERB_WIDTH
+from kart_jax.physics.params import KERB_WIDTH
 from kart_jax.render import raycast
 from kart_jax.render.camera import Camera
 from kart_jax.render.raycast import FARTHEST, Rays, repeats, square_wave, triangle_wave

@@ -18,11 +18,13 @@ import numpy as np
 
 from kart_jax.errors import InputError
 from kart_jax.files import replacing
-from kart_jax.telemetry.channels import BY_NAME, CHANNELS
+from kart_jax.race.channels import BY_NAME, NAMES
 from kart_jax.telemetry.log import Log
 
-LARGEST = 3.4028235e38  # the largest float32
-MOST_BYTES = 2_000_000_000  # more does not fit a laptop's memory once parsed
+MAX_FLOAT32 = 3.4028235e38
+MAX_BYTES = 2_000_000_000  # more does not fit a laptop's memory once parsed
+# What NumPy raises for a file that is no npz, or one with other arrays.
+BAD_NPZ = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 def write_csv(path: str | Path, log: Log) -> None:
@@ -31,11 +33,11 @@ def write_csv(path: str | Path, log: Log) -> None:
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as text:
         text.write(",".join(log.names) + "\n")
         for row in log.values.astype(np.float32):
-            text.write(",".join(map(_cell, row, whole)) + "\n")
+            text.write(",".join(map(_format_cell, row, whole)) + "\n")
 
 
-def _cell(value: np.float32, whole: bool) -> str:
-    """One cell: empty for nan, an integer for a count, else the shortest decimal of the float32."""
+def _format_cell(value: np.float32, whole: bool) -> str:
+    """Return one cell: nothing for nan, a count without decimals, else the shortest decimal."""
     if np.isnan(value):
         return ""
     return str(int(value)) if whole else np.format_float_positional(value, trim="-")
@@ -47,7 +49,7 @@ def read_csv(path: str | Path) -> Log:
     Raises:
         InputError: one sentence with file, line and value.
     """
-    rows = csv.reader(io.StringIO(_text(Path(path))))
+    rows = csv.reader(io.StringIO(_read_text(Path(path))))
     try:
         return _parse_table(path, rows)
     except csv.Error as error:
@@ -57,7 +59,7 @@ def read_csv(path: str | Path) -> Log:
 
 
 def _parse_table(path: str | Path, rows: Any) -> Log:
-    """The log of a CSV reader's rows."""
+    """Return the log of a CSV reader's rows."""
     names = tuple(name.strip() for name in next(rows, []))
     if not names or any(not name or _is_number(name) for name in names):
         raise InputError(
@@ -65,7 +67,7 @@ def _parse_table(path: str | Path, rows: Any) -> Log:
         )
     if len(set(names)) < len(names):
         raise InputError(f"{path}: line 1 names a channel twice; keep one column of each name")
-    values = [_parse(path, rows.line_num, names, row) for row in rows if row]
+    values = [_parse_row(path, rows.line_num, names, row) for row in rows if row]
     if not values:
         raise InputError(f"{path}: holds no rows below the header; record at least one step")
     if np.isnan(values).all():
@@ -73,11 +75,11 @@ def _parse_table(path: str | Path, rows: Any) -> Log:
     return Log(names, np.asarray(values, np.float32), str(path))
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     """Return the text of the file, or say why it is not one."""
     _check_file(path)
-    if path.stat().st_size > MOST_BYTES:
-        raise InputError(f"{path}: size is over {MOST_BYTES} bytes; split it into parts")
+    if path.stat().st_size > MAX_BYTES:
+        raise InputError(f"{path}: size is over {MAX_BYTES} bytes; split it into parts")
     try:
         return path.read_bytes().decode("utf-8-sig")
     except (UnicodeDecodeError, OSError) as error:
@@ -85,7 +87,7 @@ def _text(path: Path) -> str:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what is no file."""
+    """Refuse a path that is not that of a file."""
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give the path of a telemetry CSV or npz in it")
     if not path.is_file():
@@ -93,7 +95,7 @@ def _check_file(path: Path) -> None:
 
 
 def _is_number(cell: str) -> bool:
-    """Whether a header cell is a number, so that the header is missing."""
+    """Tell whether a header cell is a number, so that the header is missing."""
     try:
         float(cell)
     except ValueError:
@@ -101,20 +103,21 @@ def _is_number(cell: str) -> bool:
     return True
 
 
-def _parse(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) -> list[float]:
-    """Numbers of one line."""
+def _parse_row(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) -> list[float]:
+    """Return the numbers of one line; nan where a cell is empty."""
     if len(row) != len(names):
         raise InputError(
             f"{path}: line {line} has {len(row)} cells; the header names {len(names)}; repair the "
             "line"
         )
+
     values = []
     for name, cell in zip(names, row, strict=True):
         try:
             value = float(cell) if cell.strip() else float("nan")
         except ValueError:
             value = math.inf
-        if abs(value) > LARGEST:
+        if abs(value) > MAX_FLOAT32:
             raise InputError(
                 f"{path}: line {line}: {name} is {cell.strip()[:40]!r}; write a number or leave "
                 "it empty"
@@ -124,9 +127,14 @@ def _parse(path: str | Path, line: int, names: tuple[str, ...], row: list[str]) 
 
 
 def write_npz(path: str | Path, values: np.ndarray, names: tuple[str, ...] | None = None) -> None:
-    """Write a recording (steps, karts, channels) as compressed npz with the arrays values, names,
-    units."""
-    names = tuple(channel.name for channel in CHANNELS) if names is None else names
+    """Write a recording as compressed npz with the arrays values, names and units.
+
+    Args:
+        path: where to.
+        values: (steps, K, C).
+        names: of the C channels; None = `channels.NAMES`.
+    """
+    names = NAMES if names is None else names
     units = [BY_NAME[name].unit if name in BY_NAME else "" for name in names]
     with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(
@@ -138,7 +146,7 @@ def write_npz(path: str | Path, values: np.ndarray, names: tuple[str, ...] | Non
 
 
 def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Read a recording back: values (steps, karts, channels) float32 and the channel names.
+    """Read a recording: values (steps, K, C) float32 and the names of its C channels.
 
     Raises:
         InputError: one sentence.
@@ -147,22 +155,13 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
     _check_file(path)
     try:
         with np.load(path, allow_pickle=False) as data:
-            values, names = (
-                data["values"].astype(np.float32),
-                tuple(str(name) for name in data["names"]),
-            )
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+            values = data["values"].astype(np.float32)
+            names = tuple(str(name) for name in data["names"])
+    except BAD_NPZ as error:
         raise InputError(
             f"{path}: is not a telemetry npz with the arrays values and names; record it anew"
         ) from error
+
     if values.ndim != 3 or values.shape[2] != len(names) or 0 in values.shape:
         raise InputError(
             f"{path}: values has the shape {values.shape}; it must be (steps, karts, {len(names)})"
@@ -172,21 +171,24 @@ def read_npz(path: str | Path) -> tuple[np.ndarray, tuple[str, ...]]:
     return values, names
 
 
-def read(path: str | Path, kart: int = 0) -> Log:
-    """Read the log of one kart from a CSV or, by its ending, an npz, where rows of nan after its
-    drive are left out.
+def read_log(path: str | Path, kart: int = 0) -> Log:
+    """Read the log of one kart from a CSV or, by its ending, an npz.
+
+    Rows of nan at the end of an npz, after the kart's drive, are left out.
 
     Raises:
         InputError: one sentence.
     """
     if Path(path).suffix.lower() != ".npz":
         return read_csv(path)
+
     values, names = read_npz(path)
     if not 0 <= kart < values.shape[1]:
         raise InputError(
             f"{path}: kart is {kart}; allowed are 0 to {values.shape[1] - 1}; choose one with "
             "--kart"
         )
+
     rows = values[:, kart]
     driven = np.flatnonzero(~np.isnan(rows).all(axis=1))
     if not len(driven):

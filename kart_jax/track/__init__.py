@@ -1,7 +1,8 @@
-"""Circuits: pictures, centre lines and generated ones become stacked device arrays that answer
-where a kart is.
+"""Circuits: pictures, centre lines and generated ones become stacked device arrays.
 
-Host side: `load` (names and files), `image` and `trace` (PNG to centre line), `checkpoints` and
-`marks` (the JSON beside it), `importers`, `generate`, `line`, `field` (arrays), `stack`, `cache`,
-`preview`. Device side: `types`, `query`.
+The arrays answer where a kart is. Host side: `catalogue` (which track is meant), `derive` (its
+arrays, by way of `cache`), `image` and `trace` (PNG to centre line), `entry`, `entry_file` and
+`gate_places` (the JSON beside it), `importers`, `generate` with `corners` and `clearance`, `line`,
+`field` (arrays), `stack`, `draw` (centre line to PNG), `layouts` and `layout_line` (the shipped
+circuits), `preview`. Device side: `types`, `query`.
 """

@@ -20,9 +20,11 @@ from kart_jax.files import replacing
 Arrays = dict[str, np.ndarray]
 
 
-def folder() -> Path | None:
-    """`KART_JAX_CACHE`, else kart_jax in `XDG_CACHE_HOME`, else ~/.cache/kart_jax; None where there
-    is no home."""
+def cache_folder() -> Path | None:
+    """Return the folder of the cache, or None where there is no home.
+
+    It is `KART_JAX_CACHE`, else kart_jax in `XDG_CACHE_HOME`, else ~/.cache/kart_jax.
+    """
     if chosen := os.environ.get("KART_JAX_CACHE"):
         return Path(chosen)
     if shared := os.environ.get("XDG_CACHE_HOME"):
@@ -35,7 +37,7 @@ def folder() -> Path | None:
 
 @functools.cache
 def code_version() -> bytes:
-    """Hash of the source of this room: arrays made by other code are not ours."""
+    """Return the hash of the source of this room: arrays made by other code are not ours."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
@@ -43,35 +45,34 @@ def code_version() -> bytes:
 
 
 def fetch(content: bytes, build: Callable[[], Arrays]) -> Arrays:
-    """The arrays derived from `content`: read from the cache, or built and written there.
+    """Return the arrays derived from `content`: read from the cache, or built and written there.
 
     Args:
         content: everything that the arrays depend on.
         build: makes the arrays; its exceptions pass through and leave no file.
     """
-    place = folder()
+    place = cache_folder()
     if place is None:
         return build()
     path = place / f"{hashlib.sha256(code_version() + content).hexdigest()[:32]}.npz"
-    arrays = _read(path)
+    arrays = _read_arrays(path)
     if arrays is None:
         arrays = build()
-        _write(path, arrays)
+        _write_arrays(path, arrays)
     return arrays
 
 
-def _read(path: Path) -> Arrays | None:
-    """The arrays in `path`, or None when it is absent or damaged."""
+def _read_arrays(path: Path) -> Arrays | None:
+    """Return the arrays in `path`, or None when it is absent or damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (
-        Exception
-    ):  # zip, zlib and npy each raise their own for a damaged file; all mean: build it again
+    except Exception:
+        # zip, zlib and npy each raise their own for a damaged file; all mean: build it again
         return None
 
 
-def _write(path: Path, arrays: Arrays) -> None:
+def _write_arrays(path: Path, arrays: Arrays) -> None:
     """Write the file whole, or not at all: a read-only home or a full disk only means no cache."""
     with contextlib.suppress(InputError), replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]

@@ -1,5 +1,4 @@
-"""Cosine and sine by polynomials: rows of multiplications where a library makes a call for each
-angle."""
+"""Cosine and sine by polynomials instead of a library's calls. Why: `kart_jax.xla`."""
 
 import chex
 import jax.numpy as jnp
@@ -17,17 +16,16 @@ _SINE = (1.0, -0.166666662, 8.33317872e-3, -1.98154595e-4, 2.61538108e-6)
 
 @stage()
 def cos_sin(angle: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Cosine and sine (...) of an angle (...) rad: in float32 within 3e-7, in other types the
-    library's.
+    """Return cosine and sine (...) of an angle (...) rad, in float32 within 3e-7.
 
-    On a CPU the library's are calls, one for each angle; this is a row of multiplications, eight
-    angles at a time. With n the whole number nearest to angle / pi and r = angle - n pi, both are
-    (-1)^n times a polynomial in r. Beyond 25,000 rad the error grows like the spacing of float32
-    numbers; where this leaves no direction (1e7 rad), the direction is that of 0. Infinity and nan
-    give nan.
+    In other types they are the library's. With n the whole number nearest to angle / pi and
+    r = angle - n pi, both are (-1)^n times a polynomial in r. Beyond 25,000 rad the error grows
+    like the spacing of float32 numbers; where this leaves no direction (1e7 rad), the direction is
+    that of 0. Infinity and nan give nan.
     """
     if angle.dtype != jnp.float32:
         return jnp.cos(angle), jnp.sin(angle)
+
     n = jnp.round(angle * (1.0 / jnp.pi))
     r = angle - n * _PI[0] - n * _PI[1] - n * _PI[2]
     r = jnp.where(jnp.abs(r) < 1.8, r, 0.0 * r)
@@ -37,11 +35,10 @@ def cos_sin(angle: chex.Array) -> tuple[chex.Array, chex.Array]:
 
 
 def cos_sin_small(angle: chex.Array) -> tuple[chex.Array, chex.Array]:
-    """Cosine and sine of a road-wheel angle (rad) by their Taylor series, within 2e-7 up to 1.2
-    rad.
+    """Return cosine and sine of a road-wheel angle (rad), within 2e-7 up to 1.2 rad.
 
-    A compiler repeats these in every fused loop that needs them, where polynomials cost next to
-    nothing and the library's sine and cosine, one lane at a time, a good part of the step.
+    Taylor series. A compiler repeats them in every fused loop that needs them, where they cost next
+    to nothing.
     """
     u = angle * angle
     cosine = 1.0 + u * (-1 / 2 + u * (1 / 24 + u * (-1 / 720 + u * (1 / 40320 - u / 3628800))))
@@ -50,7 +47,7 @@ def cos_sin_small(angle: chex.Array) -> tuple[chex.Array, chex.Array]:
 
 
 def _polynomial(coefficients: tuple[float, ...], x: chex.Array) -> chex.Array:
-    """c_0 + c_1 x + c_2 x² ... by Horner's rule."""
+    """Return c_0 + c_1 x + c_2 x² ... by Horner's rule."""
     value = coefficients[-1] * x
     for coefficient in coefficients[-2:0:-1]:
         value = (value + coefficient) * x

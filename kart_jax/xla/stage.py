@@ -1,5 +1,7 @@
-"""What XLA is told of our programs: which parts to compute once (stages), and how wide a CPU's
-loops are to be."""
+"""What XLA is told of our programs: which parts to compute once, and the width of a CPU's loops.
+
+Why it has to be told: `kart_jax.xla`.
+"""
 
 import functools
 from collections.abc import Callable
@@ -15,12 +17,9 @@ T = TypeVar("T")
 
 
 def compiler_options() -> dict[str, int]:
-    """What to give `jax.jit` for a program that draws or steps many karts:
-    `compiler_options=compiler_options()`.
+    """Return the `compiler_options` of `jax.jit` for a program that draws or steps many karts.
 
-    On a CPU with 512-bit vectors XLA uses half of them unless told otherwise. The view is
-    arithmetic for pixel after pixel and gains by whole ones (docs/performance.md); on other CPUs
-    the option changes nothing.
+    On a CPU with 512-bit vectors XLA uses whole ones; on other CPUs the option changes nothing.
 
     Returns:
         Options by XLA's names; none where the default device is no CPU.
@@ -28,13 +27,22 @@ def compiler_options() -> dict[str, int]:
     return {"xla_cpu_prefer_vector_width": 512} if jax.default_backend() == "cpu" else {}
 
 
-def stage(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """A function of arrays that is compiled on its own where that pays: on a CPU.
+def opaque(tree: T) -> T:
+    """Return a tree of arrays as it is, but hide from the compiler where it came from.
 
-    XLA makes a loop of each result and computes in it whatever the result depends on. For results
-    that depend on one another this repeats the same arithmetic, in a chain of formulas over and
-    over. It does not look into a stage: what a stage returns is in memory, and computed once.
-    Elsewhere than on a CPU the compiler is left to itself.
+    What a jitted function closes over is a constant of its program. XLA folds constants into every
+    loop that reads them, and a loop with a large table or many scalars folded in is several times
+    slower on a CPU than one that reads them from memory. Behind this barrier a constant is read
+    like an argument; an argument stays what it was.
+    """
+    return jax.lax.optimization_barrier(tree)
+
+
+def stage(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Make a decorator: a function of arrays is compiled on its own where that pays, on a CPU.
+
+    What a stage returns is in memory, and computed once for all that depends on it. Elsewhere than
+    on a CPU the compiler is left to itself.
 
     Args:
         *static: names of arguments that are no arrays.
@@ -60,8 +68,7 @@ def stage(*static: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
 
 def stored(witness: chex.Array, compute: Callable[[], T]) -> T:
-    """Return `compute()`, on a CPU worked out once and stored, as are the arrays that it closes
-    over.
+    """Return `compute()`, on a CPU worked out once and stored, with the arrays that it closes over.
 
     XLA may work a value out again for every pixel or word that is made of it; the result of a
     branch it must store, unless it knows which branch is taken. Here the choice hangs on `witness`,

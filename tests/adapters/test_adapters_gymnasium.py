@@ -94,7 +94,7 @@ def test_exported_telemetry_has_one_row_a_step(tmp_path):
     for _ in range(5):
         env.step(FULL)
     env.export_telemetry(tmp_path / "driver_session.csv")
-    log = export.read(tmp_path / "driver_session.csv")
+    log = export.read_log(tmp_path / "driver_session.csv")
     np.testing.assert_array_equal(log["step"], np.arange(5))
     np.testing.assert_allclose(np.diff(log["time"]), 0.04, atol=1e-5)
     assert log["throttle"][-1] > 50.0
@@ -106,7 +106,7 @@ def test_only_the_latest_telemetry_is_kept(tmp_path):
     for _ in range(5):
         env.step(FULL)
     env.export_telemetry(tmp_path / "latest.csv")
-    np.testing.assert_array_equal(export.read(tmp_path / "latest.csv")["step"], [2, 3, 4])
+    np.testing.assert_array_equal(export.read_log(tmp_path / "latest.csv")["step"], [2, 3, 4])
     with pytest.raises(InputError, match="telemetry_steps is 0"):
         RacingEnvVision("beginner_track", telemetry_steps=0)
 

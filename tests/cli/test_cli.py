@@ -431,10 +431,10 @@ def test_a_telemetry_file_is_timed_and_drawn(tmp_path, capsys, circle_log):
     from kart_jax.telemetry import laps
 
     export.write_csv(tmp_path / "run.csv", circle_log)
-    found = laps.split(circle_log)
+    found = laps.split_laps(circle_log)
     assert cli.main(["telemetry", "laps", "run.csv"]) == 0
     text = capsys.readouterr().out
-    assert all(laps.clock(lap.time) in text for lap in found) and text.count("*") == 1
+    assert all(laps.format_time(lap.time) in text for lap in found) and text.count("*") == 1
     assert cli.main(["telemetry", "laps", "run.csv", "--json"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert [lap["time"] for lap in figures["laps"]] == pytest.approx(
@@ -463,7 +463,7 @@ def test_the_scripted_driver_drives_a_lap(tmp_path, capsys):
     )
     assert 174 / 20 < lap["time"] < 174 / 10 and 60 < figures["top_speed_kmh"] < 90
     assert figures["off_track_time"] == 0.0 and figures["driven_m"] > 174
-    assert figures["files"] == ["run.csv"] and len(export.read("run.csv")) > 25 * lap["time"]
+    assert figures["files"] == ["run.csv"] and len(export.read_log("run.csv")) > 25 * lap["time"]
 
 
 @pytest.mark.slow

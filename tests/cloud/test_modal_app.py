@@ -247,7 +247,7 @@ def test_a_killed_container_s_successor_goes_on_from_the_newest_checkpoint(
     paths = os.pathsep.join([str(ROOT / "tests"), str(ROOT), os.environ.get("PYTHONPATH", "")])
     surroundings = {
         "PYTHONPATH": paths,
-        "JAX_COMPILATION_CACHE_DIR": str(jax.config.read("jax_compilation_cache_dir")),
+        "JAX_COMPILATION_CACHE_DIR": str(jax.config.values["jax_compilation_cache_dir"]),
     }
     gone = subprocess.run(
         [sys.executable, "-c", VANISHING, json.dumps(flags)],

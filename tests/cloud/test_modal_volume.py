@@ -42,11 +42,11 @@ def shelf(tmp_path, monkeypatch):
 def own_track(folder: str) -> None:
     """A track of one's own, mine.png: the picture and entry of beginner_track under another
     name."""
-    shipped = catalogue.find("beginner_track")
+    shipped = catalogue.find_track("beginner_track")
     Path(folder).mkdir()
     shutil.copy(shipped, f"{folder}/mine.png")
     entry = entry_file.read_raw(shipped.parent / entry_file.FILE_NAME)["beginner_track"]
-    entry_file.write(Path(folder) / entry_file.FILE_NAME, {"mine": entry})
+    entry_file.write_entries(Path(folder) / entry_file.FILE_NAME, {"mine": entry})
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -118,16 +118,16 @@ def test_tracks_are_found_there_under_the_name_that_is_told(shelf, monkeypatch, 
     own_track("own")
     oval_csv(Path("oval.csv"), straight=60.0, radius=15.0)
     given = ["own/mine.png", "beginner_track", "oval.csv", "generated:0-3"]
-    lengths = [derive.circuit(name).line.length for name in given[:3]]
+    lengths = [derive.load_circuit(name).line.length for name in given[:3]]
     assert cli.main(["track", "sync", *given, "--json"]) == 0
     there = {one["track"]: one["name"] for one in json.loads(capsys.readouterr().out)["tracks"]}
     assert list(there) == given and there["generated:0-3"] == "generated:0-3"
     assert cli.main(["track", "sync", "circuit"]) == 0  # a second upload keeps the first
     monkeypatch.chdir(shelf.root)  # where a container works
-    assert [derive.circuit(there[name]).line.length for name in given[:3]] == lengths
+    assert [derive.load_circuit(there[name]).line.length for name in given[:3]] == lengths
     assert (
-        catalogue.find("mine") == shelf.root / "tracks" / "mine.png"
-        and catalogue.find("circuit").parent.parent == shelf.root
+        catalogue.find_track("mine") == shelf.root / "tracks" / "mine.png"
+        and catalogue.find_track("circuit").parent.parent == shelf.root
     )
 
 

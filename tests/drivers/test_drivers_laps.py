@@ -14,8 +14,8 @@ from kart_jax.errors import InputError
 from kart_jax.physics.params import CLASSES, preset
 from kart_jax.race.place import place
 from kart_jax.race.step import step
-from kart_jax.track.catalogue import names
-from kart_jax.track.derive import load
+from kart_jax.track.catalogue import track_names
+from kart_jax.track.derive import load_tracks
 
 sys.path.insert(
     0, str(Path(__file__).parents[2] / "benchmarks")
@@ -140,7 +140,7 @@ def test_an_unknown_line_is_refused(oval):
 
 @pytest.mark.slow
 def test_it_laps_a_hundred_generated_circuits_in_every_class():
-    rows = rows_of(load("generated:0-99"), list(CLASSES), "optimal")
+    rows = rows_of(load_tracks("generated:0-99"), list(CLASSES), "optimal")
     failed = [
         (c, t, row)
         for c, per in zip(CLASSES, rows, strict=True)
@@ -159,7 +159,7 @@ needs_real = pytest.mark.skipif(
 @pytest.mark.parametrize(
     "sources",
     [
-        pytest.param(names(), id="shipped"),
+        pytest.param(track_names(), id="shipped"),
         pytest.param(
             [
                 str(REAL / f"{name}.csv")
@@ -173,7 +173,7 @@ needs_real = pytest.mark.skipif(
 def test_it_laps_every_circuit_in_every_class_without_leaving_the_asphalt(sources):
     rows = {
         (kart, Path(source).stem): row
-        for kart, per in zip(CLASSES, rows_of(load(sources), list(CLASSES), "optimal"), strict=True)
+        for kart, per in zip(CLASSES, rows_of(load_tracks(sources), list(CLASSES), "optimal"), strict=True)
         for source, row in zip(sources, per, strict=True)
     }
     assert len(rows) == 7 * len(sources)

@@ -10,7 +10,7 @@ from kart_jax.drivers import cyclic, line, path, scripted
 from kart_jax.drivers.path import Corridor
 from kart_jax.physics.params import preset
 from kart_jax.track import field, stack
-from kart_jax.track.types import Column
+from kart_jax.track.types import SampleColumn
 
 
 @pytest.mark.parametrize("count", [1, 2, 8, 64])
@@ -110,7 +110,7 @@ def test_sampling_wraps_at_the_count():
     tracks = stack.stack(
         [field.build(oval_line(straight=60.0, radius=18.0)), field.build(oval_line())]
     )
-    half = path.sample(tracks, jnp.int32(0), Column.HALF_LEFT, 64)
+    half = path.sample(tracks, jnp.int32(0), SampleColumn.HALF_LEFT, 64)
     np.testing.assert_allclose(half, 4.0, atol=1e-4)
     values = jnp.broadcast_to(jnp.arange(64.0), (2, 64))
     # Between the last node and the first the value goes back from 63 to 0.

@@ -128,7 +128,7 @@ def test_frame_stack_is_oldest_first_and_filled_when_fresh(n):
 
 
 def test_observation_table_is_in_the_order_of_the_design():
-    assert [channel.name for channel in observe.CHANNELS] == [
+    assert [channel.name for channel in observe.OBSERVATION] == [
         "speed", "steering", "throttle", "brake", "lat_g", "long_g", "dist_to_line", "curvature", "checkpoint_angle",
     ]  # fmt: skip
 

@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from kart_jax.cli.play import shown
+from kart_jax.cli.play import describe_lap
 from kart_jax.errors import InputError
 from kart_jax.telemetry import laps
 from train.evaluation import record_drive
@@ -35,7 +35,7 @@ def choose_among(monkeypatch, drives):
 def test_a_clean_lap_from_the_grid_needs_no_second_drive(monkeypatch, circle_log):
     found, made = choose_among(monkeypatch, [circle_log])
     assert made == [0] and found.attempt == 0 and found.log is circle_log
-    assert found.clean_lap == min(lap.time for lap in laps.split(circle_log))
+    assert found.clean_lap == min(lap.time for lap in laps.split_laps(circle_log))
 
 
 def test_the_first_drive_with_a_clean_lap_is_taken(monkeypatch, circle_log):
@@ -57,12 +57,12 @@ def test_a_driver_that_goes_nowhere_is_refused(monkeypatch, circle_log):
 
 
 def test_the_film_is_announced_with_what_it_holds():
-    assert shown({"clean_lap": 52.3451, "start": "grid"}) == "a clean lap of 52.345, from the grid"
+    assert describe_lap({"clean_lap": 52.3451, "start": "grid"}) == "a clean lap of 52.345, from the grid"
     assert (
-        shown({"clean_lap": np.float64(62.5), "start": "rolling"})
+        describe_lap({"clean_lap": np.float64(62.5), "start": "rolling"})
         == "a clean lap of 1:02.500, from a rolling start"
     )
-    said = shown({"clean_lap": None, "start": "rolling"})
+    said = describe_lap({"clean_lap": None, "start": "rolling"})
     assert (
         said
         == f"no clean lap in {record_drive.TRIES} drives; this is the longest one, from a rolling "

@@ -11,7 +11,7 @@ from conftest import oval_line
 
 from kart_jax import cli
 from kart_jax.cli.evaluate import result_table
-from kart_jax.cli.search import sentence
+from kart_jax.cli.search import describe_minimum
 from kart_jax.drivers import path, profile
 from kart_jax.env.config import EnvConfig
 from kart_jax.errors import InputError
@@ -20,7 +20,7 @@ from kart_jax.laptime.flying_lap import Course
 from kart_jax.laptime.search import Minimum
 from kart_jax.physics.params import preset
 from kart_jax.track import field
-from kart_jax.track.derive import load
+from kart_jax.track.derive import load_tracks
 from train.evaluation import evaluate
 
 KNOTS, SPEED, DT = 32, 12.0, 0.04
@@ -158,7 +158,7 @@ def test_the_search_on_a_circle_comes_nearer_to_the_inside_line_and_is_remembere
 @pytest.mark.slow
 def test_the_search_beats_the_script_on_the_first_circuit(tmp_path, monkeypatch):
     monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path))
-    tracks, kart = load("circuit"), preset("rental_gx270")
+    tracks, kart = load_tracks("circuit"), preset("rental_gx270")
     plan, minimum = search.find(tracks, kart, 20 * search.GENERATION)
     assert minimum.quasi_steady < minimum.lap_time < 0.975 * minimum.scripted
     assert minimum.beyond < 0.0 and minimum.wall > 0.0
@@ -201,7 +201,7 @@ def test_the_table_shows_the_gaps_only_after_a_search():
     assert "gap" not in result_table(
         [dataclasses.replace(row, gap=None) for row in rows], search=False
     )
-    assert sentence(MINIMUM).startswith(
+    assert describe_minimum(MINIMUM).startswith(
         "minimum lap time 20.000, the best of 1320 simulated laps; scripted"
     )
 

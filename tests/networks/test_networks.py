@@ -22,7 +22,8 @@ def build(channels, form="patches"):
     return actor_critic.build(jax.random.key(0), channels, form, 0.5, 0.3)
 
 
-def see(batch, channels, key=1):
+def observe(batch, channels, key=1):
+    """Random observations."""
     vision_key, telemetry_key = jax.random.split(jax.random.key(key))
     vision = jax.random.randint(vision_key, (batch, 84, 84, channels), 0, 256).astype(jnp.uint8)
     return {"vision": vision, "telemetry": jax.random.normal(telemetry_key, (batch, 9))}
@@ -67,7 +68,7 @@ def test_one_convolution_in_both_forms(size, stride, channels, side):
 
 @pytest.mark.slow
 def test_whole_network_agrees_in_both_forms_with_gradients():
-    observation = see(3, 3)
+    observation = observe(3, 3)
     params = build(3)[1]
 
     def value_and_gradient(form):
@@ -79,15 +80,13 @@ def test_whole_network_agrees_in_both_forms_with_gradients():
 
         return jax.value_and_grad(loss)(params)
 
-    (expected, expected_gradient), (found, found_gradient) = (
-        value_and_gradient("lax"),
-        value_and_gradient("patches"),
-    )
+    expected, expected_gradient = value_and_gradient("lax")
+    found, found_gradient = value_and_gradient("patches")
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     pairs = zip(jax.tree.leaves(found_gradient), jax.tree.leaves(expected_gradient), strict=True)
     for a, b in pairs:
-        # float32 sums of up to 10^5 terms in another order; a wrong patch would be off by the size
-        # of the gradient.
+        # float32 sums of up to 10^5 terms in another order; a wrong patch would be off by the
+        # size of the gradient.
         np.testing.assert_allclose(a, b, atol=1e-4 * float(jnp.max(jnp.abs(b)) + 1e-3))
 
 
@@ -122,16 +121,19 @@ def test_bfloat16_computes_with_the_same_float32_parameters():
         jax.random.key(0), 3, "patches", 0.5, 0.3, encoder, "bfloat16"
     )
     assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {jnp.dtype("float32")}
-    observation = see(8, 3)
-    half, whole = nnx.merge(graph, params), nnx.merge(*build(3))
+
+    observation = observe(8, 3)
+    half = nnx.merge(graph, params)
+    whole = nnx.merge(*build(3))
+
     # 8 bits of a product's factors and sums of products of random signs: a relative error of some
     # 2^-8 of the typical size, for pictures of noise.
-    seen, expected = half.vision(observation["vision"]), whole.vision(observation["vision"])
-    assert seen.dtype == jnp.bfloat16
-    difference = np.asarray(seen, np.float32) - np.asarray(expected)
-    assert (
-        1e-4 < np.sqrt(np.mean(difference**2)) / np.sqrt(np.mean(np.asarray(expected) ** 2)) < 0.02
-    )
+    visual = half.vision(observation["vision"])
+    expected = np.asarray(whole.vision(observation["vision"]))
+    assert visual.dtype == jnp.bfloat16
+    difference = np.asarray(visual, np.float32) - expected
+    assert 1e-4 < np.sqrt(np.mean(difference**2)) / np.sqrt(np.mean(expected**2)) < 0.02
+
     for found, known in zip(half(observation), whole(observation), strict=True):
         assert found.dtype == jnp.float32
         np.testing.assert_allclose(found, known, atol=0.03 * float(jnp.max(jnp.abs(known))))
@@ -141,16 +143,17 @@ def test_bfloat16_computes_with_the_same_float32_parameters():
 def test_the_network_of_a_run_computes_inside_in_the_precision_asked_for(precision):
     settings = resolve(TrainConfig(precision=precision), "cpu")
 
-    def look(key):
+    def run(key):
         graph, params = build_network(settings, key)
-        network, observation = nnx.merge(graph, params), see(2, 3)
+        network = nnx.merge(graph, params)
+        observation = observe(2, 3)
         telemetry = network.telemetry_second(network.telemetry_first(observation["telemetry"]))
-        seen = network.vision(observation["vision"])
-        fused = network.fusion(jnp.concatenate([seen, telemetry], axis=-1))
+        visual = network.vision(observation["vision"])
+        fused = network.fusion(jnp.concatenate([visual, telemetry], axis=-1))
         heads = network.actor_hidden(fused), network.critic_hidden(fused)
-        return params, (telemetry, seen, fused, *heads), network(observation)
+        return params, (telemetry, visual, fused, *heads), network(observation)
 
-    params, inside, outputs = jax.eval_shape(look, jax.random.key(0))
+    params, inside, outputs = jax.eval_shape(run, jax.random.key(0))
     assert {leaf.dtype for leaf in jax.tree.leaves((params, outputs))} == {jnp.dtype("float32")}
     assert {leaf.dtype for leaf in inside} == {jnp.dtype(precision)}
 

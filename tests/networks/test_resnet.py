@@ -1,5 +1,4 @@
-"""The ResNet-18 backbone: the same features as a network in plain NumPy, what learns of it, and
-what is refused."""
+"""The ResNet-18 backbone: features as in plain NumPy, what learns of it, and what is refused."""
 
 from functools import partial
 
@@ -17,8 +16,9 @@ from kart_jax.env.config import EnvConfig
 from kart_jax.errors import InputError
 from train.evaluation import load_policy
 from train.networks import actor_critic, distribution, policy, resnet, weight_file
-from train.ppo import frame_store, hyperparameters, minibatches, surrogate
+from train.ppo import frame_store, minibatches, surrogate
 from train.ppo.config import PPOConfig
+from train.ppo.hyperparameters import Hyperparameters
 from train.run import prepare
 from train.run.config import TrainConfig
 
@@ -40,8 +40,7 @@ def pretrained(folder):
 
 
 def pictures(batch, side, frames):
-    """(batch, side, side, 3 frames) uint8: blocks of one colour, so that borders and directions
-    matter."""
+    """(batch, side, side, 3 frames) uint8: blocks of one colour, so that directions matter."""
     rng = np.random.default_rng(side)
     small = rng.integers(0, 256, (batch, 7, 7, 3 * frames), dtype=np.uint8)
     return small.repeat(-(-side // 7), axis=1).repeat(-(-side // 7), axis=2)[:, :side, :side]
@@ -120,8 +119,8 @@ def test_another_network_is_refused(monkeypatch, tmp_path, change, words):
 
 def test_a_bad_file_ends_the_command_with_2_and_leaves_no_run(tmp_path, capsys):
     (tmp_path / "file").write_bytes(b"\x80\x02cposix\nsystem\nX\x07\x00\x00\x00echo no\x85R.")
-    command = f"train --backbone resnet18 --backbone-weights {tmp_path / 'file'} --runs-dir {tmp_path / 'runs'}"
-    assert cli.main(command.split()) == 2
+    command = f"train --backbone resnet18 --backbone-weights {tmp_path / 'file'}"
+    assert cli.main([*command.split(), "--runs-dir", str(tmp_path / "runs")]) == 2
     err = capsys.readouterr().err
     assert err.count("\n") == 1 and "its pickle wants posix.system" in err
     assert not (tmp_path / "runs").exists()
@@ -133,7 +132,8 @@ def test_only_kernels_of_the_last_stages_learn(trainable):
     params = jax.eval_shape(
         lambda key: actor_critic.build(key, 12, "lax", 0.5, 0.3, encoder)[1], jax.random.key(0)
     )
-    learning, frozen = actor_critic.divide(params)
+    learning, frozen = actor_critic.split_frozen(params)
+
     shapes = {
         "/".join(map(str, path)): leaf.get_value().shape
         for path, leaf in nnx.to_flat_state(learning)
@@ -149,70 +149,68 @@ def test_only_kernels_of_the_last_stages_learn(trainable):
 
 
 def learn(pretrained, trainable):
-    """One update on four pictures of 33x33 pixels; parameters before and after, and Adam's
-    moments."""
+    """One update on four pictures of 33x33 pixels.
+
+    Returns the parameters before and after, the optimiser's state, and what was kept of the views.
+    """
     encoder = partial(resnet.ResNet18, trainable=trainable, weights=pretrained)
     graph, params = actor_critic.build(jax.random.key(0), 3, "lax", 0.5, 0.3, encoder)
     config = PPOConfig(
         2, 2, epochs=1, minibatch_size=2, learning_rate=1e-3, ent_coef=0.0, target_kl=100.0
     )
-    seen = {"vision": jnp.asarray(pictures(4, 33, 1)), "telemetry": jnp.ones((4, 9))}
-    raw = jax.random.normal(jax.random.key(1), (4, 2))
+    observation = {"vision": jnp.asarray(pictures(4, 33, 1)), "telemetry": jnp.ones((4, 9))}
+    pre_tanh = jax.random.normal(jax.random.key(1), (4, 2))
 
     def update(params):
         network = nnx.merge(graph, params)
-        digested = network.digest(seen)
-        mean, log_std, value = network(digested)
-        samples = surrogate.Batch(
-            telemetry=digested["telemetry"],
-            features=digested.get("features"),
-            pre_tanh_action=raw,
-            log_prob=distribution.log_prob(raw, mean, log_std),
+        encoded = network.encode_frozen(observation)
+        mean, log_std, value = network(encoded)
+        batch = surrogate.Batch(
+            telemetry=encoded["telemetry"],
+            features=encoded.get("features"),
+            pre_tanh_action=pre_tanh,
+            log_prob=distribution.log_prob(pre_tanh, mean, log_std),
             value=value,
             advantage=jnp.asarray([1.0, -1.0, 0.5, -0.5]),
             target=jnp.ones(4),
             weight=jnp.ones(4),
         )
-        hyper = hyperparameters.hyperparameters(config, updates=1)
-        moments = minibatches.optimiser(config.max_grad_norm).init(actor_critic.divide(params)[0])
-        shot = None
-        if "vision" in digested:  # a roll-out of two steps of two karts
-            pictures = digested["vision"].reshape(2, 2, *digested["vision"].shape[1:])
-            shot = frame_store.record(pictures[0], pictures, jnp.zeros((2, 2), bool))
-        after, moments, _ = minibatches.learn(
-            graph,
-            params,
-            moments,
-            samples,
-            shot,
-            jax.random.key(2),
+
+        store = None
+        if "vision" in encoded:  # a roll-out of two steps of two karts
+            frames = encoded["vision"].reshape(2, 2, *encoded["vision"].shape[1:])
+            store = frame_store.store_frames(frames[0], frames, jnp.zeros((2, 2), bool))
+
+        optimiser = minibatches.optimiser(config.max_grad_norm)
+        opt_state = optimiser.init(actor_critic.split_frozen(params)[0])
+        after, _ = minibatches.update_minibatches(
+            minibatches.Agent(graph, params, opt_state),
+            minibatches.Samples(batch, store),
+            minibatches.permutation(jax.random.key(2), config.shape),
             jnp.float32(1e-3),
-            hyper,
-            config.shape,
+            Hyperparameters.from_config(config, updates=1),
         )
-        return after, moments, digested
+        return after.params, after.opt_state, encoded
 
     return params, *jax.jit(update)(params)
 
 
 @pytest.mark.parametrize("trainable", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_frozen_numbers_stay_bit_for_bit_and_take_no_memory_in_the_optimiser(pretrained, trainable):
-    before, after, moments, digested = learn(pretrained, trainable)
+    before, after, opt_state, encoded = learn(pretrained, trainable)
     assert jax.tree.structure(before) == jax.tree.structure(after)
-    learning, frozen = actor_critic.divide(before)
-    for old, new in zip(
-        jax.tree.leaves(frozen), jax.tree.leaves(actor_critic.divide(after)[1]), strict=True
-    ):
+
+    learning, frozen = actor_critic.split_frozen(before)
+    learned, still_frozen = actor_critic.split_frozen(after)
+    for old, new in zip(jax.tree.leaves(frozen), jax.tree.leaves(still_frozen), strict=True):
         assert np.asarray(old).tobytes() == np.asarray(new).tobytes()
-    moved = jax.tree.map(
-        lambda a, b: bool(jnp.any(a != b)), learning, actor_critic.divide(after)[0]
-    )
+    moved = jax.tree.map(lambda a, b: bool(jnp.any(a != b)), learning, learned)
     assert all(jax.tree.leaves(moved))  # all that is not frozen learns, kernels of stage 4 included
+
     count = sum(leaf.size for leaf in jax.tree.leaves(learning))
-    assert (
-        sum(leaf.size for leaf in jax.tree.leaves(moments)) == 2 * count + 1
-    )  # two moments each, and a counter
-    assert set(digested) == {"telemetry", "features" if trainable == 0 else "vision"}
+    kept = sum(leaf.size for leaf in jax.tree.leaves(opt_state))
+    assert kept == 2 * count + 1  # two moments each, and a counter
+    assert set(encoded) == {"telemetry", "features" if trainable == 0 else "vision"}
 
 
 def backbone_of(params):
@@ -248,20 +246,24 @@ def test_a_run_is_resumed_watched_and_fine_tuned_without_the_file(
         for name, layer in pretrained.items()
         for part in ("kernel", "scale", "offset")
     }
+
     frozen, result, _ = run(config)
     assert result.steps == 16 and result.failure is None
     assert backbone_of(frozen.state.params) == wanted
     (tmp_path / "file").unlink()
+
     driver, settings = load_policy.load_policy("frozen", str(tmp_path))
     assert (settings.backbone, settings.backbone_trainable) == ("resnet18", 0)
     assert backbone_of(driver.params) == wanted
     observation = frozen.state.observation
     expected = policy.Policy(params=frozen.state.params, graph=frozen.graph)(observation)
     np.testing.assert_array_equal(driver(observation), expected)
+
     again, result, notes = run(
         TrainConfig(resume_from="frozen", timesteps=24, runs_dir=str(tmp_path))
     )
     assert result.steps == 24 and notes == [] and backbone_of(again.state.params) == wanted
+
     tuned, result, notes = run(
         TrainConfig(resume_from="frozen", backbone_trainable=1, runs_dir=str(tmp_path))
     )

@@ -1,5 +1,4 @@
-"""PyTorch, unmodified, writes a ResNet-18 and runs it; ours reads the files and finds the same
-features.
+"""PyTorch, unmodified, writes a ResNet-18 and runs it; ours reads the files to the same features.
 
 Slow because it installs PyTorch; `make test-all` runs it. torchvision is not needed: the program
 builds its resnet18 from torch.nn under the same names.
@@ -47,7 +46,8 @@ class ResNet18(nn.Module):
         self.maxpool = nn.MaxPool2d(3, 2, padding=1)
         for stage, (inputs, outputs) in enumerate(((64, 64), (64, 128), (128, 256), (256, 512)), 1):
             stride = 1 if stage == 1 else 2
-            setattr(self, f"layer{stage}", nn.Sequential(Block(inputs, outputs, stride), Block(outputs, outputs, 1)))
+            blocks = Block(inputs, outputs, stride), Block(outputs, outputs, 1)
+            setattr(self, f"layer{stage}", nn.Sequential(*blocks))
         self.fc = nn.Linear(512, 1000)
 
     def forward(self, x):
@@ -58,8 +58,11 @@ def safetensors(tensors, name):
     header, data = {}, b""
     for key, tensor in tensors.items():
         kind = {torch.float32: "F32", torch.int64: "I64", torch.bfloat16: "BF16"}[tensor.dtype]
-        raw = bytes(tensor.contiguous().reshape(-1).view(torch.uint8).tolist()) if tensor.numel() else b""
-        header[key] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": [len(data), len(data) + len(raw)]}
+        raw = b""
+        if tensor.numel():
+            raw = bytes(tensor.contiguous().reshape(-1).view(torch.uint8).tolist())
+        offsets = [len(data), len(data) + len(raw)]
+        header[key] = {"dtype": kind, "shape": list(tensor.shape), "data_offsets": offsets}
         data += raw
     text = json.dumps(header).encode()
     with open(name, "wb") as file:
@@ -82,13 +85,15 @@ pictures[2] //= 8  # a dark one
 pictures[3] = pictures[3, :, :12, :12].repeat_interleave(7, 1).repeat_interleave(7, 2)
 state = model.state_dict()
 torch.save(state, "zip.pth")
-torch.save({"epoch": 1, "state_dict": {"module." + k: v for k, v in state.items()}}, "checkpoint.pth")
+wrapped = {"module." + k: v for k, v in state.items()}
+torch.save({"epoch": 1, "state_dict": wrapped}, "checkpoint.pth")
 torch.save(state, "pickles.pth", _use_new_zipfile_serialization=False)
 torch.save(dict(model.to(memory_format=torch.channels_last).state_dict()), "channels_last.pth")
 safetensors(state, "numbers.safetensors")
 found = {"pictures": pictures.permute(0, 2, 3, 1), "float32": features(model, pictures)}
 for kind in ("float16", "bfloat16"):
-    short = {k: v.to(getattr(torch, kind)) if v.is_floating_point() else v for k, v in state.items()}
+    dtype = getattr(torch, kind)
+    short = {k: v.to(dtype) if v.is_floating_point() else v for k, v in state.items()}
     torch.save(short, f"{kind}.pth")
     model.load_state_dict(short)
     found[kind] = features(model, pictures)
@@ -111,11 +116,11 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory):
-    """Folder of the files, pictures and features that PyTorch made, in an environment of its
-    own."""
+    """Folder of what PyTorch made in an environment of its own: files, pictures and features."""
     folder = tmp_path_factory.mktemp("torch")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     interpreter = folder / "venv" / "bin" / "python"
+
     install = subprocess.run(
         [interpreter, "-m", "pip", "install", "-q", "torch==2.13.0"],
         capture_output=True,
@@ -124,6 +129,7 @@ def written(tmp_path_factory):
     )
     if install.returncode:
         pytest.skip(f"PyTorch cannot be installed here: {install.stderr.strip().splitlines()[-1]}")
+
     made = subprocess.run(
         [interpreter, "-c", PROGRAM], cwd=folder, capture_output=True, text=True, check=False
     )
@@ -137,8 +143,7 @@ def read(folder, name):
 
 @pytest.fixture(scope="module")
 def run():
-    """The compiled network: weights and pictures -> features, for both forms of its
-    convolutions."""
+    """The compiled network: weights and pictures -> features, in both forms of a convolution."""
 
     def both(weights, pictures):
         for form in ("lax", "patches"):

@@ -1,5 +1,4 @@
-"""Files of weights: three forms read alike, nothing in them run, and every bad one refused in one
-sentence."""
+"""Files of weights: three forms read alike, nothing in them run, every bad one refused."""
 
 import io
 import json
@@ -50,9 +49,8 @@ def test_every_form_gives_back_what_was_written(tmp_path, form):
 
 @pytest.mark.parametrize("form", WRITERS)
 def test_bfloat16_is_the_upper_half_of_a_float32(tmp_path, form):
-    bits = np.array(
-        [0x3F80, 0xC020, 0x4049, 0x7F80], np.uint16
-    )  # sign 1 bit, exponent 8, fraction 7
+    # The sign has 1 bit, the exponent 8, the fraction 7.
+    bits = np.array([0x3F80, 0xC020, 0x4049, 0x7F80], np.uint16)
     WRITERS[form](tmp_path / "file", {"x": bits})
     np.testing.assert_array_equal(
         weight_file.read(tmp_path / "file")["x"], [1.0, -2.5, 3.140625, np.inf]
@@ -86,7 +84,8 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, form):
 
 @pytest.mark.parametrize("form", WRITERS)
 def test_a_byte_changed_anywhere_never_gets_through_as_another_exception(tmp_path, form):
-    path, refused = tmp_path / "file", 0
+    path = tmp_path / "file"
+    refused = 0
     WRITERS[form](path, TENSORS)
     data = path.read_bytes()
     for place in range(0, len(data), 5):
@@ -121,12 +120,14 @@ def wrapped(form, data, path):
 @pytest.mark.parametrize("form", ["zip", "pickles", "bare"])
 @pytest.mark.parametrize("protocol", [0, 2, 4, 5])
 def test_a_pickle_that_would_run_something_is_refused_and_does_not(tmp_path, form, protocol):
-    path, victim = tmp_path / "file", tmp_path / "victim"
+    path = tmp_path / "file"
+    victim = tmp_path / "victim"
     evil = {"conv1.weight": BASE, "x": Attack(os.system, f"touch {victim}")}
     data = pickle.dumps(evil["x"], protocol)
     pickle.loads(data)
     assert victim.exists()  # the attack works on an ordinary unpickler
     victim.unlink()
+
     wrapped(form, data, path)
     sentence = refusal(path)
     assert not victim.exists()
@@ -161,10 +162,8 @@ def replaced_pickle(tmp_path, old, new):
     ("old", "new"),
     [
         (b"K\x02K\x03K\x04\x87", b"K\x02K\x03K\x05\x87"),  # more numbers than the storage has
-        (
-            b"K\x0cK\x04K\x01\x87",
-            b"K\x0cK\x05K\x01\x87",
-        ),  # steps that lead beyond it: 12 + 2 * 5 + 3 = 25 > 23
+        # Steps that lead beyond it: 12 + 2 * 5 + 3 = 25 > 23.
+        (b"K\x0cK\x04K\x01\x87", b"K\x0cK\x05K\x01\x87"),
         (b"K\x0cK\x04K\x01\x87", b"K\x00K\x00K\xff\x87"),
     ],
 )
@@ -226,16 +225,17 @@ def test_what_holds_no_weights_is_told_apart(tmp_path):
     path = tmp_path / "file"
     assert "cannot be read (No such file or directory)" in refusal(path)
     assert "is not a file" in refusal(tmp_path)
+
+    nothing = "is no file of weights; give a .safetensors file or what torch.save wrote"
     for data in (b"", b"GIF89a" * 9):
         path.write_bytes(data)
-        assert (
-            "is no file of weights; give a .safetensors file or what torch.save wrote"
-            in refusal(path)
-        )
+        assert nothing in refusal(path)
+
     path.write_bytes(pickle.dumps([1, 2, 3], 2))
     assert "is a pickle, but none of torch.save" in refusal(path)
     write_zip(path, [1, 2, 3])
     assert "holds no state dict" in refusal(path)
+
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("resnet18.pth", "x")
     assert "is a zip without the data.pkl of torch.save" in refusal(path)
@@ -245,7 +245,7 @@ def test_what_holds_no_weights_is_told_apart(tmp_path):
 
 def test_a_file_beyond_all_measure_is_not_read(tmp_path):
     with (tmp_path / "file").open("wb") as file:
-        file.truncate(weight_file.LARGEST + 1)  # takes no place on the disk
+        file.truncate(weight_file.MAX_BYTES + 1)  # takes no place on the disk
     assert re.search(
         r"has 1,073,741,825 bytes; at most 1,073,741,824 are read", refusal(tmp_path / "file")
     )

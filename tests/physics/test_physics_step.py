@@ -1,5 +1,4 @@
-"""The physics step: robust for any state, energy, barriers, gradients, batch invariance, parts by
-hand."""
+"""The physics step: robust for any state, energy, barriers, gradients, batches, parts by hand."""
 
 import jax
 import jax.flatten_util
@@ -9,22 +8,29 @@ import pytest
 
 from kart_jax.errors import InputError
 from kart_jax.physics import chassis, contact, drivetrain, limits, load, steering, surface, tyre
-from kart_jax.physics.params import CLASSES, preset
+from kart_jax.physics.params import CLASSES, GRAVITY, AirParams, GroundParams, preset
 from kart_jax.physics.signals import signals
 from kart_jax.physics.state import is_finite, rolling
 from kart_jax.physics.step import step
-from kart_jax.physics.types import Controls, Surface, Walls
-from kart_jax.xla.sines import cos_sin_small
+from kart_jax.physics.types import Controls, Pedals, Surface, Walls
+from kart_jax.physics.wheels import WheelMotion
 
-DT, BATCH = 0.005, 2048
+DT = 0.005  # s
+BATCH = 2048
 
 
 def energy(state, k):
+    """Kinetic energy (J) of kart, wheels and engine."""
     body = k.mass * (state.vx**2 + state.vy**2) + k.yaw_inertia * state.yaw_rate**2
-    spin = k.axle_inertia * state.axle_spin**2 + k.front_inertia * jnp.sum(
-        state.front_wheel_spin**2
-    )
+    front = k.front_inertia * jnp.sum(state.front_wheel_spin**2)
+    spin = k.axle_inertia * state.axle_spin**2 + front
     return 0.5 * (body + spin + k.engine_inertia * state.engine_speed**2)
+
+
+def patchy(grip, k):
+    """Asphalt, and grass under the wheels with less than 0.7 of its grip."""
+    grass = GroundParams().rolling_grass
+    return Surface(grip=grip, rolling=jnp.where(grip < 0.7, grass, k.rolling_resistance))
 
 
 @pytest.fixture(scope="module")
@@ -37,25 +43,25 @@ def many():
 
     def one(state, controls, grip, k, wall):
         points = contact.body_points(k)
-        ground = Surface(
-            grip=grip, rolling=jnp.where(grip < 0.7, k.rolling_grass, k.rolling_asphalt)
-        )
+        surroundings = GroundParams()
+        ground = patchy(grip, k)
 
         def advance(carry, _):
             before, deepest = carry
-            s = before
-            px = s.x + jnp.cos(s.yaw) * points[:, 0] - jnp.sin(s.yaw) * points[:, 1]
+            px = before.x + jnp.cos(before.yaw) * points[:, 0] - jnp.sin(before.yaw) * points[:, 1]
             normal = jnp.stack([-jnp.ones(4), jnp.zeros(4)], -1)
-            s = step(s, controls, k, ground, Walls(wall - px, normal), DT)
-            pedal = 0.5 * (before.throttle + s.throttle)
+            walls = Walls(wall - px, normal, surroundings.restitution, surroundings.wall_friction)
+            moved = step(before, controls, k, ground, AirParams(), DT)
+            after = contact.resolve(moved, walls, k)
+            deepest = jnp.maximum(deepest, jnp.max(px) - wall)
+
+            pedal = 0.5 * (before.throttle + after.throttle)
             torque, _ = drivetrain.engine_torque(
                 pedal, before.engine_speed, before.shift_time_left, k
             )
-            work = DT * jnp.maximum(torque, 0.0) * jnp.maximum(before.engine_speed, s.engine_speed)
-            return (s, jnp.maximum(deepest, jnp.max(px) - wall)), (
-                energy(s, k),
-                jnp.maximum(work, 0.0),
-            )
+            fastest = jnp.maximum(before.engine_speed, after.engine_speed)
+            work = DT * jnp.maximum(torque, 0.0) * fastest
+            return (after, deepest), (energy(after, k), jnp.maximum(work, 0.0))
 
         (end, deepest), (trail, work) = jax.lax.scan(advance, (state, -1e3), None, length=40)
         return end, deepest, jnp.concatenate([energy(state, k)[None], trail]), work, is_finite(end)
@@ -66,27 +72,40 @@ def many():
 def draw(key, k):
     """BATCH random states (spins, reverse, standstill, lifted wheels), controls and grounds."""
     keys = iter(jax.random.split(key, 20))
-    uni = lambda low, high, shape=(): jax.random.uniform(
-        next(keys), (BATCH, *shape), minval=low, maxval=high
-    )  # noqa: E731
+
+    def uniform(low, high, shape=()):
+        return jax.random.uniform(next(keys), (BATCH, *shape), minval=low, maxval=high)
+
     state = jax.vmap(lambda v: rolling(k, 0.0, 0.0, 0.0, v))(jnp.zeros(BATCH))
-    still = uni(0, 1) < 0.1
-    move = lambda v: jnp.where(still, 0.0, v)  # noqa: E731
+    still = uniform(0, 1) < 0.1
+
+    def moving(value):
+        return jnp.where(still, 0.0, value)
+
     state = state.replace(
-        yaw=uni(-3.2, 3.2), vx=move(uni(-15, 40)), vy=move(uni(-20, 20)), yaw_rate=move(uni(-8, 8)),
-        axle_spin=move(uni(-100, 300)), front_wheel_spin=uni(-100, 300, (2,)), load_transfer_accel_x=uni(-30, 30), load_transfer_accel_y=uni(-40, 40),
-        steer=uni(-0.43, 0.43), throttle=uni(0, 1), brake=uni(0, 1), engine_speed=uni(0, 1500),
-    )  # fmt: skip
-    controls = Controls(uni(-1, 1), uni(0, 1), uni(0, 1))
-    grip = (
-        jnp.where(uni(0, 1, (4,)) < 0.3, 0.45, 1.0) * jnp.where(uni(0, 1) < 0.2, 0.45, 1.0)[:, None]
+        yaw=uniform(-3.2, 3.2),
+        vx=moving(uniform(-15, 40)),
+        vy=moving(uniform(-20, 20)),
+        yaw_rate=moving(uniform(-8, 8)),
+        axle_spin=moving(uniform(-100, 300)),
+        front_wheel_spin=uniform(-100, 300, (2,)),
+        load_transfer_accel_x=uniform(-30, 30),
+        load_transfer_accel_y=uniform(-40, 40),
+        steer=uniform(-0.43, 0.43),
+        throttle=uniform(0, 1),
+        brake=uniform(0, 1),
+        engine_speed=uniform(0, 1500),
     )
+    controls = Controls(uniform(-1, 1), uniform(0, 1), uniform(0, 1))
+
+    one_wheel = jnp.where(uniform(0, 1, (4,)) < 0.3, 0.45, 1.0)
+    all_wheels = jnp.where(uniform(0, 1) < 0.2, 0.45, 1.0)
+    grip = one_wheel * all_wheels[:, None]
     return state, controls, jnp.maximum(grip, 0.4)
 
 
 def test_random_states_stay_finite_and_make_no_energy(many):
-    """100,000 draws in seven classes; the engine's own work bounds what energy is gained in each
-    step."""
+    """100,000 draws in seven classes; the engine's work bounds the energy gained in each step."""
     draws = 0
     for i in range(49):
         k = preset(CLASSES[i % 7])
@@ -101,15 +120,14 @@ def test_random_states_stay_finite_and_make_no_energy(many):
 
 
 def test_a_hundred_kilometres_per_second_are_braked_by_the_air():
-    """The speed up to which `step` promises finite numbers; beyond, its explicit air drag
-    overshoots."""
+    """The speed up to which `step` is finite; beyond, its explicit air drag overshoots."""
 
     @jax.jit
     def drive(k):
-        ground, walls = surface.asphalt(k), contact.open_field()
+        ground, air = surface.asphalt(k), AirParams()
         start = rolling(k, 0.0, 0.0, 0.0, 1e5)
         return jax.lax.fori_loop(
-            0, 1000, lambda _, s: step(s, Controls(0.3, 1.0, 0.0), k, ground, walls, DT), start
+            0, 1000, lambda _, s: step(s, Controls(0.3, 1.0, 0.0), k, ground, air, DT), start
         )
 
     for name in CLASSES:
@@ -118,21 +136,14 @@ def test_a_hundred_kilometres_per_second_are_braked_by_the_air():
 
 
 def sliding(state, k):
-    """Velocity (4, 2) m/s with which each tread is dragged against the ground, along and across its
-    wheel."""
-    left, right = steering.wheel_angles(state.steer, k)
-    (cos_left, sin_left), (cos_right, sin_right) = cos_sin_small(left), cos_sin_small(right)
-    along, across = chassis.wheel_velocities(
-        state.vx,
-        state.vy,
-        state.yaw_rate,
-        (cos_left, cos_right, 1.0, 1.0),
-        (sin_left, sin_right, 0.0, 0.0),
-        k,
-    )
-    rear = k.rear_tyre.radius * state.axle_spin
-    tread = jnp.stack([*(k.front_tyre.radius * state.front_wheel_spin), rear, rear])
-    return jnp.stack([tread - jnp.stack(along), -jnp.stack(across)], axis=-1)
+    """Velocity (4, 2) m/s of each tread over the ground, along and across its wheel."""
+    frames = steering.wheel_frames(*steering.wheel_angles(state.steer, k))
+    motions = chassis.wheel_motions(state, frames, k)
+    slides = [
+        jnp.stack([axle_tyre.radius * motion.omega - motion.v_x, -motion.v_y])
+        for axle_tyre, motion in zip(k.tyres, motions, strict=True)
+    ]
+    return jnp.stack(slides)
 
 
 def test_tyres_dissipate_and_give_back_no_more_than_their_carcass_holds():
@@ -147,13 +158,11 @@ def test_tyres_dissipate_and_give_back_no_more_than_their_carcass_holds():
     """
 
     def one(state, controls, grip, k):
-        ground = Surface(
-            grip=grip, rolling=jnp.where(grip < 0.7, k.rolling_grass, k.rolling_asphalt)
-        )
+        ground = patchy(grip, k)
 
         def advance(carry, _):
             state, slid = carry
-            state = step(state, controls, k, ground, contact.open_field(), DT)
+            state = step(state, controls, k, ground, AirParams(), DT)
             slides = sliding(state, k)
             # The force belongs to the middle of the step.
             return (state, slides), DT * jnp.sum(state.tyre_force * 0.5 * (slid + slides), axis=-1)
@@ -171,25 +180,18 @@ def test_tyres_dissipate_and_give_back_no_more_than_their_carcass_holds():
 
 
 def test_mirrored_karts_in_float32():
-    """Row 13 as the simulator runs it: 10 s of slalom at 1.4 g, mirrored, within 1e-3 m, rad or
-    m/s."""
+    """Row 13 as the simulator runs it: 10 s of slalom at 1.4 g, within 1e-3 m, rad or m/s."""
     k = preset("senior_max")
 
     def run(side):
         def advance(s, i):
             time = DT * i
-            pedals = (
-                0.5 + 0.5 * jnp.sin(0.9 * time),
-                0.25 * jnp.maximum(jnp.sin(0.9 * time + 2.0), 0.0) ** 2,
+            controls = Controls(
+                steering=side * 0.15 * jnp.sin(1.3 * time),
+                throttle=0.5 + 0.5 * jnp.sin(0.9 * time),
+                brake=0.25 * jnp.maximum(jnp.sin(0.9 * time + 2.0), 0.0) ** 2,
             )
-            return step(
-                s,
-                Controls(side * 0.15 * jnp.sin(1.3 * time), *pedals),
-                k,
-                ground,
-                contact.open_field(),
-                DT,
-            ), None
+            return step(s, controls, k, ground, AirParams(), DT), None
 
         return jax.lax.scan(advance, rolling(k, 0.0, 0.0, 0.0, 14.0), jnp.arange(2000))[0]
 
@@ -210,29 +212,36 @@ def test_wall_at_thirty_metres_per_second(many):
     k = preset("kz2")
     state, controls, grip = draw(jax.random.key(7), k)
     yaw = jnp.linspace(-3.1, 3.1, BATCH)
-    state = state.replace(yaw=yaw, vx=30.0 * jnp.cos(yaw), vy=-30.0 * jnp.sin(yaw), yaw_rate=jnp.zeros(BATCH),
-                          axle_spin=30.0 * jnp.cos(yaw) / 0.1377)  # fmt: skip
+    state = state.replace(
+        yaw=yaw,
+        vx=30.0 * jnp.cos(yaw),
+        vy=-30.0 * jnp.sin(yaw),
+        yaw_rate=jnp.zeros(BATCH),
+        axle_spin=30.0 * jnp.cos(yaw) / 0.1377,
+        throttle=jnp.zeros(BATCH),
+    )
     controls = controls.replace(throttle=jnp.zeros(BATCH))
-    state = state.replace(throttle=jnp.zeros(BATCH))
+
     end, deepest, trail, _, finite = many(state, controls, grip, k, jnp.full(BATCH, 2.5))
     assert bool(finite.all())
     assert float(deepest.max()) < 0.5
     assert float(end.x.max()) < 2.5
     start = jax.vmap(energy, in_axes=(0, None))(state, k)
     assert float((trail.max(axis=1) / start).max()) < 1.001
+    # A corner hit swings the centre of gravity on, at a sixth of the speed at most.
     away = jnp.cos(end.yaw) * end.vx - jnp.sin(end.yaw) * end.vy
-    assert (
-        float(away.max()) < 5.0
-    )  # a corner hit swings the centre of gravity on, at a sixth of the speed at most
+    assert float(away.max()) < 5.0
 
 
 def test_batch_invariance_and_determinism(many):
     k = preset("ok")
     state, controls, grip = draw(jax.random.key(3), k)
     wall = jnp.full(BATCH, 10.0)
-    first, again = many(state, controls, grip, k, wall)[0], many(state, controls, grip, k, wall)[0]
+    first = many(state, controls, grip, k, wall)[0]
+    again = many(state, controls, grip, k, wall)[0]
     for a, b in zip(jax.tree.leaves(first), jax.tree.leaves(again), strict=True):
         np.testing.assert_array_equal(a, b)
+
     part = jax.tree.map(lambda v: v[5:8], (state, controls, grip))
     few = many(*part, k, wall[5:8])[0]
     for name in ("vx", "vy", "yaw_rate", "x", "y", "yaw"):
@@ -250,13 +259,13 @@ def test_gradient_against_finite_differences():
 
         def travel(numbers):
             p = rebuild(numbers)
-            ground, walls = surface.asphalt(p), contact.open_field()
+            ground, air = surface.asphalt(p), AirParams()
 
             def advance(s, i):
                 controls = Controls(
                     0.25 * jnp.sin(0.05 * i), 0.6 + 0.0 * i, 0.2 * jnp.sin(0.05 * i) ** 2
                 )
-                return step(s, controls, p, ground, walls, DT), None
+                return step(s, controls, p, ground, air, DT), None
 
             start = rolling(k, 0.0, 0.0, 0.0, 14.0)
             end = jax.lax.scan(advance, start, jnp.arange(100.0))[0]
@@ -265,8 +274,10 @@ def test_gradient_against_finite_differences():
         size = 1e-5 * jnp.maximum(jnp.abs(flat), 1e-3)
         lanes = jnp.concatenate([flat[None], flat + jnp.diag(size), flat - jnp.diag(size)])
         ends, slopes = jax.jit(jax.vmap(jax.value_and_grad(travel)))(lanes)
-        n, slope = flat.size, slopes[0]
+        n = flat.size
+        slope = slopes[0]
         differences = (ends[1 : n + 1] - ends[n + 1 :]) / (2.0 * size)
+
         # Compared as the change of the result per relative change of the parameter.
         scale = jnp.abs(flat)
         np.testing.assert_allclose(slope * scale, differences * scale, rtol=1e-3, atol=1e-6)
@@ -276,34 +287,31 @@ def test_gradient_against_finite_differences():
 def test_tyre_curve_peaks_at_one_and_opposes_the_slide():
     x = jnp.linspace(0.0, 6.0, 601)
     f = x * tyre.similarity(x, jnp.asarray(2.1), jnp.asarray(0.84))
-    assert float(f.max()) == pytest.approx(1.0, abs=1e-6) and float(
-        x[jnp.argmax(f)]
-    ) == pytest.approx(1.0, abs=0.02)
+    assert float(f.max()) == pytest.approx(1.0, abs=1e-6)
+    assert float(x[jnp.argmax(f)]) == pytest.approx(1.0, abs=0.02)
     assert float(f[-1]) == pytest.approx(0.84, abs=0.02)
     assert float(jnp.diff(f)[:99].min()) > 0.0
-    k, rng = preset("ok"), np.random.default_rng(0)
-    low, high = (
-        np.array([-40.0, -40.0, -300.0, 0.1, 0.2]),
-        np.array([40.0, 40.0, 400.0, 2000.0, 1.2]),
-    )
-    motion = map(
-        jnp.asarray, rng.uniform(low, high, (100_000, 5)).T
-    )  # roll, side, spin, load, grip
-    along, across = tyre.secant(*motion, k.rear_tyre, k)
-    assert float(along.min()) > 0.0 and float(across.min()) > 0.0
+
+    k = preset("ok")
+    low = np.array([-40.0, -40.0, -300.0, 0.1, 0.2])
+    high = np.array([40.0, 40.0, 400.0, 2000.0, 1.2])
+    draws = np.random.default_rng(0).uniform(low, high, (100_000, 5))
+    v_x, v_y, omega, wheel_load, grip = map(jnp.asarray, draws.T)
+    motion = WheelMotion(v_x, v_y, omega)
+    stiffness = tyre.slip_stiffness(motion, wheel_load, grip, k.rear_tyre, k)
+    assert float(stiffness.x.min()) > 0.0 and float(stiffness.y.min()) > 0.0
 
 
 def test_loads_sum_to_the_weight_whatever_happens():
     k = preset("senior_max")
     ax, ay = jnp.meshgrid(jnp.linspace(-60, 60, 41), jnp.linspace(-60, 60, 41))
     loads = jnp.stack(load.wheel_loads(ax, ay, jnp.asarray(0.3), jnp.asarray(0.2), k))
-    np.testing.assert_allclose(loads.sum(0), float(k.mass * k.gravity), rtol=1e-5)
+    np.testing.assert_allclose(loads.sum(0), float(k.mass * GRAVITY), rtol=1e-5)
     assert float(loads.min()) > -1e-3
 
 
 def test_steering_follows_the_measured_linkage():
-    """delta = 0.939 s ± 0.303 s² - 0.624 s³ (reference 1.6) within 0.4°; the inside wheel turns
-    more, mirrored."""
+    """delta = 0.939 s ± 0.303 s² - 0.624 s³ (reference 1.6) within 0.4°; mirrored to the right."""
     s = jnp.linspace(0.0, 0.6, 13)
     mean = 0.939 * s - 0.624 * s**3
     left, right = steering.wheel_angles(mean, preset("ok"))
@@ -317,73 +325,69 @@ def test_steering_follows_the_measured_linkage():
 def test_surfaces_change_smoothly_and_in_order():
     k = preset("ok")
     bare, kerbed = jnp.zeros(4), jnp.ones(4)
-    at = lambda d, kerb: surface.blend(k, jnp.full(4, d), kerb)  # noqa: E731
+    at = lambda d, kerb: surface.blend(k, GroundParams(), jnp.full(4, d), kerb)  # noqa: E731
     assert float(at(-1.0, kerbed).grip[0]) == 1.0
-    assert float(at(0.4, kerbed).grip[0]) == pytest.approx(float(k.grip_kerb))
-    assert float(at(0.4, bare).grip[0]) == pytest.approx(float(k.grip_grass))
-    assert float(at(2.0, kerbed).grip[0]) == pytest.approx(float(k.grip_grass))
-    assert float(k.grip_grass) < float(at(0.0, bare).grip[0]) < 1.0
+    assert float(at(0.4, kerbed).grip[0]) == pytest.approx(float(GroundParams().grip_kerb))
+    assert float(at(0.4, bare).grip[0]) == pytest.approx(float(GroundParams().grip_grass))
+    assert float(at(2.0, kerbed).grip[0]) == pytest.approx(float(GroundParams().grip_grass))
+    assert float(GroundParams().grip_grass) < float(at(0.0, bare).grip[0]) < 1.0
 
 
 def test_the_engine_meets_the_axle_over_the_shift_cut():
-    """An up-shift of kz2 from 13 600 rpm into second: the slip falls in a line to nothing, at I_e
-    slip / cut."""
+    """An up-shift of kz2 from 13 600 rpm into second: the slip falls in a line to nothing."""
     k = preset("kz2")
-    free = drivetrain.Grip(
-        hold=jnp.zeros(()), slope=jnp.asarray(1e4)
-    )  # tyres that hold the axle's speed
     axle = jnp.asarray(13_600.0) / drivetrain.RPM / k.gear_ratio[0]
-    pull = free.replace(hold=-free.slope * k.rear_tyre.radius * axle)
-    gear, cut = drivetrain.shift(axle * 1.001, jnp.asarray(0), jnp.zeros(()), k, DT)
-    assert int(gear) == 1 and float(cut) == pytest.approx(float(k.shift_duration))
-    engine, speeds = axle * k.gear_ratio[0], []
+    slope = jnp.asarray(1e4)  # tyres that hold the axle's speed
+    holding = tyre.LinearTyreForce(at_rest=-slope * k.rear_tyre.radius * axle, slope=slope)
+    full_throttle = Pedals(throttle=jnp.ones(()), brake=jnp.zeros(()))
+
+    gear, shift_time_left = drivetrain.shift(axle * 1.001, jnp.asarray(0), jnp.zeros(()), k, DT)
+    assert int(gear) == 1 and float(shift_time_left) == pytest.approx(float(k.shift_duration))
+
+    start = rolling(k, 0.0, 0.0, 0.0, 0.0).replace(axle_spin=axle)
+    engine = axle * k.gear_ratio[0]
+    slips = []
     for _ in range(round(float(k.shift_duration) / DT)):
-        after, engine = drivetrain.rear_spin(
-            axle, engine, gear, cut, jnp.ones(()), jnp.zeros(()), pull, pull, k, DT
-        )
+        state = start.replace(engine_speed=engine, gear=gear, shift_time_left=shift_time_left)
+        after, engine = drivetrain.rear_spin(state, full_throttle, holding, holding, k, DT)
         assert float(after) == pytest.approx(float(axle), rel=5e-3)  # it is held
-        gear, cut = drivetrain.shift(axle, gear, cut, k, DT)
-        speeds.append(float(engine - axle * k.gear_ratio[1]))
+        gear, shift_time_left = drivetrain.shift(axle, gear, shift_time_left, k, DT)
+        slips.append(float(engine - axle * k.gear_ratio[1]))
+
     surplus = float(axle * (k.gear_ratio[0] - k.gear_ratio[1]))
-    np.testing.assert_allclose(
-        speeds, surplus * (1.0 - np.arange(1, 13) / 12.0), atol=0.03 * surplus
-    )
+    expected = surplus * (1.0 - np.arange(1, 13) / 12.0)  # torque I_e slip / shift_duration
+    np.testing.assert_allclose(slips, expected, atol=0.03 * surplus)
 
 
 def test_changing_down_takes_its_time_too():
     k = preset("kz2")
     slow = jnp.asarray(9_500.0) / drivetrain.RPM / k.gear_ratio[3]
-    gear, cut = drivetrain.shift(slow, jnp.asarray(3), jnp.zeros(()), k, DT)
-    assert int(gear) == 2 and float(cut) == pytest.approx(float(k.shift_duration))
-    gear, _ = drivetrain.shift(0.5 * slow, gear, cut, k, DT)
+    gear, shift_time_left = drivetrain.shift(slow, jnp.asarray(3), jnp.zeros(()), k, DT)
+    assert int(gear) == 2 and float(shift_time_left) == pytest.approx(float(k.shift_duration))
+    gear, _ = drivetrain.shift(0.5 * slow, gear, shift_time_left, k, DT)
     assert int(gear) == 2  # one gear at a time
 
 
 def test_the_brake_limit_is_what_the_brakes_give():
-    """The closed form against the step: braking from 20 m/s, pedal by pedal, on the straight, the
-    engine let go."""
+    """The closed form against the step: braking from 20 m/s, pedal by pedal, engine let go."""
 
     def stop(pedal, k):
+        controls = Controls(0.0 * pedal, 0.0 * pedal, pedal)
+        ground = surface.asphalt(k)
+
         def advance(s, _):
-            s = step(
-                s,
-                Controls(0.0 * pedal, 0.0 * pedal, pedal),
-                k,
-                surface.asphalt(k),
-                contact.open_field(),
-                DT,
-            )
+            s = step(s, controls, k, ground, AirParams(), DT)
             return s, s.accel_x
 
-        return jnp.mean(jax.lax.scan(advance, rolling(k, 0.0, 0.0, 0.0, 20.0), length=120)[1][60:])
+        start = rolling(k, 0.0, 0.0, 0.0, 20.0)
+        return jnp.mean(jax.lax.scan(advance, start, length=120)[1][60:])
 
     run = jax.jit(jax.vmap(stop, in_axes=(0, None)))
     for name in ("senior_max", "kz2"):
         k = preset(name).replace(clutch_torque=jnp.zeros(()))
         best = -float(jnp.min(run(jnp.linspace(0.3, 1.0, 32), k)))
-        assert best == pytest.approx(float(limits.brake_limit(jnp.asarray(14.0), k)), rel=0.08), (
-            name
-        )
+        limit = float(limits.brake_limit(jnp.asarray(14.0), k, AirParams()))
+        assert best == pytest.approx(limit, rel=0.08), name
 
 
 def test_presets_refuse_unknown_names_and_states_are_consistent():
@@ -394,7 +398,7 @@ def test_presets_refuse_unknown_names_and_states_are_consistent():
         s = rolling(k, 1.0, 2.0, 0.5, 25.0)
         seen = signals(s, k)
         np.testing.assert_allclose(seen.slip_ratio, 0.0, atol=1e-5)
-        np.testing.assert_allclose(seen.wheel_load.sum(), float(k.mass * k.gravity), rtol=1e-5)
+        np.testing.assert_allclose(seen.wheel_load.sum(), float(k.mass * GRAVITY), rtol=1e-5)
         assert bool(is_finite(rolling(k, 0.0, 0.0, 0.0, 0.0)))
         if name == "kz2":
             assert 3 <= int(s.gear) <= 5 and 9000 < float(seen.rpm) < 14000

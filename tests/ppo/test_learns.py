@@ -1,5 +1,4 @@
-"""The whole way on the real simulator without pictures: a driver learns to lap an oval, and is
-examined there."""
+"""On the real simulator without the view, a driver learns to lap an oval and is examined there."""
 
 import dataclasses
 import json
@@ -83,6 +82,7 @@ def test_the_commands_measure_the_driver_against_the_fastest_lap_and_drive_it(
     assert cli.main(f"eval oval --fastest {wanted} --drives 2 --runs-dir {runs}".split()) == 0
     learned, scripted, best = json.loads(capsys.readouterr().out)["results"]
     assert [one["driver"] for one in (learned, scripted, best)] == ["oval", "scripted", "fastest"]
+
     minimum = best["minimum"]["lap_time"]
     assert (
         minimum <= scripted["best_lap"] + 1e-3 and best["minimum"]["laps"] == 2 * search.GENERATION
@@ -90,6 +90,7 @@ def test_the_commands_measure_the_driver_against_the_fastest_lap_and_drive_it(
     least = min(minimum, best["best_lap"])
     for one in (learned, scripted, best):
         assert one["gap"] == pytest.approx(one["best_lap"] - least, abs=1e-3)
+
     monkeypatch.setattr(search, "search", lambda *given, **more: pytest.fail("searched again"))
     words = f"drive --track-name {runs / 'oval.csv'} --driver fastest {wanted} --laps 2"
     assert cli.main(words.split()) == 0
@@ -99,12 +100,11 @@ def test_the_commands_measure_the_driver_against_the_fastest_lap_and_drive_it(
 
 def check_recording(figures):
     """The telemetry of the drives tells the figures of the result."""
-    drives = [export.read(figures.telemetry, kart) for kart in range(figures.drives)]
+    drives = [export.read_log(figures.telemetry, kart) for kart in range(figures.drives)]
     seconds = [drive["time"][-1] for drive in drives]
-    assert np.mean(seconds) + 0.04 == pytest.approx(
-        figures.drive_time, abs=0.02
-    )  # the last step has no row
-    clean = [[lap.time for lap in laps.split(drive) if lap.valid] for drive in drives]
+    # The last step, of 0.04 s, has no row.
+    assert np.mean(seconds) + 0.04 == pytest.approx(figures.drive_time, abs=0.02)
+    clean = [[lap.time for lap in laps.split_laps(drive) if lap.valid] for drive in drives]
     assert sum(map(len, clean)) == figures.laps
     assert min(map(min, filter(None, clean))) == pytest.approx(figures.best_lap, abs=1e-3)
 
@@ -164,9 +164,8 @@ def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, o
     )
     settings = defaults.resolve(dataclasses.replace(REQUEST, save_name=None), "cpu")
     seconds = float(prepare.make_env(settings).default_params.limits.episode_time)
-    assert seconds == pytest.approx(
-        120.0
-    )  # 3 laps of 397 m at 12 m/s take 99 s: the environment's own limit stays
+    # 3 laps of 397 m at 12 m/s take 99 s: the environment's own limit stays.
+    assert seconds == pytest.approx(120.0)
     longer = dataclasses.replace(oval, length=oval.length * 2)
     monkeypatch.setattr(
         prepare, "make", lambda tracks, kart, config: make(longer, kart=kart, config=config)

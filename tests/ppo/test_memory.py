@@ -1,5 +1,4 @@
-"""What training on thousands of karts needs of a device's memory, by the compiled program's own
-account."""
+"""What training on thousands of karts needs of a device's memory, as the compiled program says."""
 
 import dataclasses
 
@@ -8,7 +7,8 @@ import pytest
 
 from kart_jax.devices import kart_mesh
 from train.networks import convolution
-from train.ppo import hyperparameters, update
+from train.ppo import update
+from train.ppo.hyperparameters import Hyperparameters
 from train.run import placement, prepare
 from train.run.config import TrainConfig
 from train.run.defaults import resolve
@@ -26,7 +26,10 @@ def test_16384_karts_of_64_steps_with_four_frames_fit_in_40_gigabytes(monkeypatc
     settings = dataclasses.replace(
         settings, ppo=dataclasses.replace(settings.ppo, updates_per_chunk=1)
     )
-    env, mesh, graphs = prepare.make_env(settings), kart_mesh(1), []
+
+    env = prepare.make_env(settings)
+    mesh = kart_mesh(1)
+    graphs = []
 
     def begin():
         graph, begun = placement.start(env, settings, mesh)
@@ -34,13 +37,13 @@ def test_16384_karts_of_64_steps_with_four_frames_fit_in_40_gigabytes(monkeypatc
         return begun
 
     begun = jax.eval_shape(begin)
-    hyper = hyperparameters.hyperparameters(settings.ppo, settings.updates)
+    hyper = Hyperparameters.from_config(settings.ppo, settings.updates)
     program = update.chunk.lower(graphs[0], env, settings.ppo.shape, hyper, begun, mesh).compile()
+
     memory = program.memory_analysis()
     needed = memory.argument_size_in_bytes + memory.temp_size_in_bytes + memory.output_size_in_bytes
     needed -= memory.alias_size_in_bytes  # the state is given and returned in the same place
     print(f"{needed / 1e9:.1f} GB, of it temporary {memory.temp_size_in_bytes / 1e9:.1f} GB")
-    stored = (
-        16_384 * 64 * FRAME
-    )  # 22.2 GB: each picture once; four times that as the network sees them
+    # 22.2 GB: each frame once; four times that as the network sees them.
+    stored = 16_384 * 64 * FRAME
     assert stored < needed < 40e9

@@ -9,8 +9,9 @@ import pytest
 from flax import nnx
 
 from train.networks import actor_critic, distribution
-from train.ppo import hyperparameters, minibatches, return_scale, surrogate
+from train.ppo import minibatches, return_scale, surrogate
 from train.ppo.config import PPOConfig
+from train.ppo.hyperparameters import Hyperparameters
 
 CONFIG = PPOConfig(
     vector_envs=4,
@@ -24,15 +25,14 @@ CONFIG = PPOConfig(
 
 
 def batch(ratio, advantage, value, target, weight=None):
-    """Samples whose present probability is `ratio` times the old one, for a policy with mean 0 and
-    std 1."""
+    """Samples whose probability is now `ratio` times the old one, of a policy of mean 0, std 1."""
     count = len(ratio)
-    raw = jnp.zeros((count, 2))
-    now = distribution.log_prob(raw, jnp.zeros((count, 2)), jnp.zeros(2))
+    pre_tanh = jnp.zeros((count, 2))
+    now = distribution.log_prob(pre_tanh, jnp.zeros((count, 2)), jnp.zeros(2))
     return surrogate.Batch(
         telemetry=jnp.zeros((count, 9)),
         features=None,
-        pre_tanh_action=raw,
+        pre_tanh_action=pre_tanh,
         log_prob=now - jnp.log(jnp.asarray(ratio)),
         value=jnp.asarray(value),
         advantage=jnp.asarray(advantage),
@@ -41,10 +41,11 @@ def batch(ratio, advantage, value, target, weight=None):
     )
 
 
-def terms(samples, value, config=CONFIG):
+def ppo_loss(samples, value, config=CONFIG):
+    """Loss and terms of samples whose value is now `value`."""
     count = len(samples.value)
-    hyper = hyperparameters.hyperparameters(config, updates=10)
-    return surrogate.terms(
+    hyper = Hyperparameters.from_config(config, updates=10)
+    return surrogate.ppo_loss(
         jnp.zeros((count, 2)),
         jnp.zeros(2),
         jnp.asarray(value),
@@ -55,10 +56,11 @@ def terms(samples, value, config=CONFIG):
 
 
 def test_clipped_policy_loss():
-    # ratio 1.5, A = 2: min(3, 1.2 * 2) = 2.4;  ratio 0.5, A = -1: min(-0.5, -0.8) = -0.8 ratio 1.5,
-    # A = -1: min(-1.5, -1.2) = -1.5;  ratio 1, A = 1: 1.   Mean (2.4 - 0.8 - 1.5 + 1) / 4 = 0.275
+    # ratio 1.5, A = 2: min(3, 1.2 * 2) = 2.4;       ratio 0.5, A = -1: min(-0.5, -0.8) = -0.8
+    # ratio 1.5, A = -1: min(-1.5, -1.2) = -1.5;     ratio 1, A = 1: 1
+    # Mean (2.4 - 0.8 - 1.5 + 1) / 4 = 0.275
     samples = batch([1.5, 0.5, 1.5, 1.0], [2.0, -1.0, -1.0, 1.0], [0.0] * 4, [0.0] * 4)
-    _, found = terms(samples, [0.0] * 4)
+    _, found = ppo_loss(samples, [0.0] * 4)
     assert float(found.policy_gradient_loss) == pytest.approx(-0.275, abs=1e-5)
     assert float(found.clip_fraction) == pytest.approx(0.75)
     # mean(ratio - 1 - log ratio) = (2 (0.5 - 0.405465) + (-0.5 + 0.693147) + 0) / 4
@@ -68,17 +70,19 @@ def test_clipped_policy_loss():
 def test_value_loss_with_and_without_clipping():
     # Errors 1 - 0 and 3 - 2: 1/2 (1 + 1) / 2 = 0.5.
     samples = batch([1.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 2.0])
-    _, plain = terms(samples, [1.0, 3.0])
+    _, plain = ppo_loss(samples, [1.0, 3.0])
     assert float(plain.value_loss) == pytest.approx(0.5, abs=1e-6)
-    # Moves of 1 and 3 from the old value 0 are clipped to 0.5; errors (0.5 - 0)² < 1 and (0.5 - 2)²
-    # = 2.25 > 1.
-    _, clipped = terms(samples, [1.0, 3.0], dataclasses.replace(CONFIG, value_clip=0.5))
+    # Moves of 1 and 3 from the old value 0 are clipped to 0.5; errors (0.5 - 0)² < 1 and
+    # (0.5 - 2)² = 2.25 > 1.
+    _, clipped = ppo_loss(samples, [1.0, 3.0], dataclasses.replace(CONFIG, value_clip=0.5))
     assert float(clipped.value_loss) == pytest.approx(0.5 * (1.0 + 2.25) / 2, abs=1e-6)
 
 
 def test_loss_adds_up():
     config = dataclasses.replace(CONFIG, ent_coef=0.1, value_coef=0.3)
-    loss, found = terms(batch([1.2, 0.9], [1.0, -2.0], [0.0, 1.0], [1.0, -1.0]), [0.5, 0.5], config)
+    loss, found = ppo_loss(
+        batch([1.2, 0.9], [1.0, -2.0], [0.0, 1.0], [1.0, -1.0]), [0.5, 0.5], config
+    )
     expected = found.policy_gradient_loss + 0.3 * found.value_loss - 0.1 * found.entropy
     assert float(loss) == pytest.approx(float(expected), abs=1e-6)
 
@@ -86,54 +90,54 @@ def test_loss_adds_up():
 def test_a_sample_of_weight_zero_changes_nothing():
     one = batch([1.3], [1.5], [0.2], [0.7])
     two = batch([1.3, 9.0], [1.5, -50.0], [0.2, 5.0], [0.7, -80.0], weight=[1.0, 0.0])
-    alone, with_cut = terms(one, [0.4]), terms(two, [0.4, 3.0])
+    alone = ppo_loss(one, [0.4])
+    with_cut = ppo_loss(two, [0.4, 3.0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), alone, with_cut)
 
 
 def test_normalised_advantages_have_mean_zero_and_deviation_one_over_the_samples_that_count():
-    advantage, weight = jnp.asarray([1.0, 3.0, 99.0]), jnp.asarray([1.0, 1.0, 0.0])
+    advantage = jnp.asarray([1.0, 3.0, 99.0])
+    weight = jnp.asarray([1.0, 1.0, 0.0])
     np.testing.assert_allclose(surrogate.normalise(advantage, weight)[:2], [-1.0, 1.0], atol=1e-6)
 
 
 def test_learning_rate_falls_linearly_to_its_last_share():
-    found = [
-        float(
-            minibatches.learning_rate(
-                jnp.int32(i), hyperparameters.hyperparameters(CONFIG, updates=10)
-            )
-        )
-        for i in (0, 5, 10)
-    ]
+    hyper = Hyperparameters.from_config(CONFIG, updates=10)
+    found = [float(minibatches.anneal_learning_rate(jnp.int32(i), hyper)) for i in (0, 5, 10)]
     np.testing.assert_allclose(found, [1e-2, 5.5e-3, 1e-3], rtol=1e-6)
 
 
-def learn(config, rate=1e-2):
-    """One update that pays for raw actions near (1, -1)."""
+def learn(config):
+    """One update that pays for raw actions near (1, -1): outputs before, after, and loss terms."""
     graph, params = actor_critic.build(jax.random.key(0), 0, "patches", 0.6, 0.0)
-    raw = jax.random.normal(jax.random.key(1), (32, 2))
-    mean, log_std, value = see(graph, params)
+    pre_tanh = jax.random.normal(jax.random.key(1), (32, 2))
+    mean, log_std, value = evaluate(graph, params)
     weight = jnp.ones(32)
-    paid = -jnp.sum((raw - jnp.asarray([1.0, -1.0])) ** 2, axis=-1)
+    paid = -jnp.sum((pre_tanh - jnp.asarray([1.0, -1.0])) ** 2, axis=-1)
     samples = surrogate.Batch(
         telemetry=jnp.zeros((32, 9)),
         features=None,
-        pre_tanh_action=raw,
-        log_prob=distribution.log_prob(raw, mean, log_std),
+        pre_tanh_action=pre_tanh,
+        log_prob=distribution.log_prob(pre_tanh, mean, log_std),
         value=value,
         advantage=surrogate.normalise(paid, weight),
         target=jnp.ones(32),
         weight=weight,
     )
-    hyper = hyperparameters.hyperparameters(config, updates=10)
-    moments = minibatches.optimiser(config.max_grad_norm).init(params)
-    key = jax.random.key(2)
-    after, _, found = minibatches.learn(
-        graph, params, moments, samples, None, key, jnp.float32(rate), hyper, config.shape
+
+    opt_state = minibatches.optimiser(config.max_grad_norm).init(params)
+    after, losses = minibatches.update_minibatches(
+        minibatches.Agent(graph, params, opt_state),
+        minibatches.Samples(samples, frames=None),
+        minibatches.permutation(jax.random.key(2), config.shape),
+        jnp.float32(1e-2),
+        Hyperparameters.from_config(config, updates=10),
     )
-    return mean, see(graph, after), found
+    return mean, evaluate(graph, after.params), losses
 
 
-def see(graph, params):
+def evaluate(graph, params):
+    """Outputs of the network for 32 observations that are all alike."""
     return nnx.merge(graph, params)({"telemetry": jnp.zeros((32, 9))})
 
 
@@ -153,8 +157,9 @@ def test_a_large_divergence_ends_the_update_early():
 
 def test_return_scale_equals_the_deviation_of_everything_seen():
     parts = [jax.random.normal(jax.random.key(i), (7, 5)) * (i + 1) + i for i in range(3)]
-    scale = return_scale.start()
+    scale = return_scale.initial_scale()
     assert float(return_scale.divisor(scale)) == pytest.approx(1.0)
+
     for part in parts:
         scale = return_scale.merge(scale, part)
     everything = np.concatenate([np.asarray(part).ravel() for part in parts])

@@ -1,5 +1,4 @@
-"""The way that a user goes, from flags to files, and training on pictures of the real simulator;
-both tiny."""
+"""From flags to files as a user goes, and training on the real simulator's frames; both tiny."""
 
 import csv
 import json
@@ -36,18 +35,16 @@ def figures(words, capsys):
 
 @pytest.mark.slow
 def test_train_eval_and_play_leave_what_they_promise(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(
-        "kart_jax.cli.train.film_driver", lambda *_: None
-    )  # in full size; `kart play` films below
+    # The film of `kart train` has full size; `kart play` films below.
+    monkeypatch.setattr("kart_jax.cli.train.film_driver", lambda *_: None)
     numbers = "--vector-envs 4 --rollout-steps 32 --minibatch-size 64 --epochs 1 --timesteps 256"
     trained = figures(f"train --track-name oval.csv --telemetry-only {numbers} --json", capsys)
     folder = tmp_path / "runs" / "oval-1"
     assert trained["folder"] == "runs/oval-1" and trained["steps"] >= 256
     with (folder / "metrics.csv").open(newline="") as file:
         assert int(list(csv.DictReader(file))[-1]["step"]) == trained["steps"]
-    assert (folder / "checkpoints" / str(trained["steps"])).is_dir() and list(
-        (folder / "tensorboard").iterdir()
-    )
+    assert (folder / "checkpoints" / str(trained["steps"])).is_dir()
+    assert list((folder / "tensorboard").iterdir())
 
     (tmp_path / "oval.csv").unlink()  # the run has its own copy
     learned, scripted = figures("eval oval-1 --drives 2 --laps 1 --json", capsys)["results"]
@@ -67,9 +64,9 @@ def test_train_eval_and_play_leave_what_they_promise(tmp_path, capsys, monkeypat
     assert all((tmp_path / name).stat().st_size > 5_000 for name in played["files"])
     assert played["start"] in ("grid", "rolling") and played["driven_m"] > 1.0
     assert (played["clean_lap"] is None) or played["clean_lap"] == played["best_lap"]
-    timed = figures(
-        f"telemetry laps {played['files'][0]} --json", capsys
-    )  # the example of its help
+
+    # The example of its help.
+    timed = figures(f"telemetry laps {played['files'][0]} --json", capsys)
     assert timed["laps"] == played["laps"]
 
 
@@ -77,8 +74,8 @@ def test_train_eval_and_play_leave_what_they_promise(tmp_path, capsys, monkeypat
 def test_training_on_pictures_is_traced_once_and_resumes_bit_for_bit(tmp_path, monkeypatch):
     places = (
         (update, "update"),
-        (rollout, "collect"),
-        (minibatches, "learn"),
+        (rollout, "collect_trajectories"),
+        (minibatches, "update_minibatches"),
         (rollout, "step_part"),
     )
     for module, name in places:
@@ -96,25 +93,28 @@ def test_training_on_pictures_is_traced_once_and_resumes_bit_for_bit(tmp_path, m
     whole, _ = prepare.prepare(config)
     assert loop.drive(whole).steps == 64
     assert whole.state.observation["vision"].shape == (4, 84, 84, 3)
+
     resumed, notes = prepare.prepare(TrainConfig(resume_from="runs/seen/checkpoints/32"))
     assert notes == [] and resumed.steps == 32
     assert loop.drive(resumed).steps == 64
     assert checkpoint.content(resumed.state) == checkpoint.content(whole.state)
+
     monkeypatch.undo()  # the look at the program traces it once more
     assert crossings(chunk_without_transfers(whole)) == []
     check_what_is_kept(whole, tmp_path, monkeypatch)
 
 
 def check_what_is_kept(run, tmp_path, monkeypatch):
-    """The chunk as `kart train` runs it, from the file that JAX exported it to: the same numbers,
-    without the host."""
+    """Run the chunk from the file that JAX exported it to: the same numbers, without the host."""
     monkeypatch.setattr(trace_cache, "_folder", lambda: tmp_path / "traced")
     monkeypatch.setattr(trace_cache, "SETTLED", -1e9)
     given = (run.graph, run.env, run.settings, run.hyper, run.state, run.mesh)
     assert trace_cache.find(*given) is not None
+
     monkeypatch.setattr(trace_cache.export, "export", lambda *_: pytest.fail("traced again"))
     program = trace_cache.find(*given)
     assert crossings(program.lower(run.env, run.hyper, run.state).compile()) == []
+
     one, other = (jax.tree.map(lambda leaf: leaf.copy(), run.state) for _ in range(2))
     with jax.transfer_guard("disallow"):
         found = jax.block_until_ready(program(run.env, run.hyper, one))

@@ -12,7 +12,7 @@ from kart_jax.physics.state import is_finite
 from kart_jax.physics.types import Controls
 from kart_jax.race.place import place, place_on_grid
 from kart_jax.race.step import step, wheel_points
-from kart_jax.track.derive import load
+from kart_jax.track.derive import load_tracks
 
 DT, SUBSTEPS = 0.005, 8
 
@@ -117,7 +117,7 @@ def test_a_batch_of_a_thousand_generated_circuits(params):
     """One race on each of a thousand circuits of one stack: 2 s at 10 m/s along its own start
     straight."""
     begin = time.perf_counter()
-    tracks = load("generated:0-999")
+    tracks = load_tracks("generated:0-999")
     loaded = time.perf_counter()
     which = jnp.arange(1000, dtype=jnp.int32)
     hands = Controls(steering=jnp.zeros(1), throttle=jnp.full(1, 0.3), brake=jnp.zeros(1))

@@ -16,7 +16,7 @@ from kart_jax.render.types import Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
 from kart_jax.track import field, stack
 from kart_jax.track.line import resample
-from kart_jax.track.types import Column
+from kart_jax.track.types import SampleColumn
 
 CONFIG = ViewConfig(height=44, width=44, sky=math.pi / 2, ground=math.pi / 2, cockpit=False)
 WIDE = dataclasses.replace(CONFIG, height=54, width=96, fov=math.radians(110.0))
@@ -64,7 +64,7 @@ class Reference:
         closed = np.vstack([rows, rows[:1]])
         self.s = np.arange(0, line.length, 0.02)
         self.length = line.length
-        spline = CubicSpline(s, closed[:, : Column.TX], bc_type="periodic")
+        spline = CubicSpline(s, closed[:, : SampleColumn.TX], bc_type="periodic")
         self.p, tangent = spline(self.s), spline(self.s, 1)
         self.t = tangent / np.linalg.norm(tangent, axis=1, keepdims=True)
         self.row = np.stack([np.interp(self.s, s, column) for column in closed.T], axis=1)
@@ -73,7 +73,7 @@ class Reference:
         at = slice(None, None, 25)
         self.walls = [
             (self.p + side * self.row[:, [column]] * normal)[at]
-            for side, column in ((1, Column.BARRIER_LEFT), (-1, Column.BARRIER_RIGHT))
+            for side, column in ((1, SampleColumn.BARRIER_LEFT), (-1, SampleColumn.BARRIER_RIGHT))
         ]
         self.wall_s = self.s[at]
 
@@ -189,9 +189,9 @@ def ground_colour(ref, x, y, look):
     s, row = ref.s[k] + (gap * ref.t[k]).sum(axis=1), ref.row[k]
     n = ref.t[k, 0] * gap[:, 1] - ref.t[k, 1] * gap[:, 0]
     left = n > 0
-    edge = np.abs(n) - np.where(left, row[:, Column.HALF_LEFT], row[:, Column.HALF_RIGHT])
-    kerb = np.where(left, row[:, Column.KERB_LEFT], row[:, Column.KERB_RIGHT])
-    worn = np.maximum(1 - ((n - row[:, Column.RUBBER]) / shade.RUBBER_WIDTH) ** 2, 0)[:, None]
+    edge = np.abs(n) - np.where(left, row[:, SampleColumn.HALF_LEFT], row[:, SampleColumn.HALF_RIGHT])
+    kerb = np.where(left, row[:, SampleColumn.KERB_LEFT], row[:, SampleColumn.KERB_RIGHT])
+    worn = np.maximum(1 - ((n - row[:, SampleColumn.RUBBER]) / shade.RUBBER_WIDTH) ** 2, 0)[:, None]
     out = rgb(look.asphalt) + (rgb(look.rubber) - rgb(look.asphalt)) * shade.RUBBER_DEPTH * worn**2
     start = np.mod(s + 0.5 * ref.length, ref.length) - 0.5 * ref.length
     check = (np.mod(start / (2 * shade.CHECK), 1) < 0.5) == (

@@ -24,7 +24,7 @@ def on_my_track(tmp_path, monkeypatch):
     from kart_jax.track import draw, layouts
 
     monkeypatch.chdir(tmp_path)
-    draw.save(layouts.line(layouts.STARTER), "ring", "mine", 1.0)
+    draw.save_track(layouts.build_line(layouts.STARTER), "ring", "mine", 1.0)
     config = dataclasses.replace(SMALL, track_name=("mine/ring.png", "generated:7"), timesteps=512)
     finished, _, _ = run(
         dataclasses.replace(config, runs_dir=str(tmp_path / "runs"), save_name="own")
@@ -36,7 +36,7 @@ def test_a_run_holds_its_own_copy_of_a_track(on_my_track, monkeypatch, tmp_path)
     folder, runs, picture = on_my_track
     copy = folder.tracks / "ring.png"
     assert {path.name for path in folder.tracks.iterdir()} == {"ring.png", "checkpoints.json"}
-    assert derive.content(copy) == derive.content(picture)
+    assert derive.track_content(copy) == derive.track_content(picture)
     assert run_tracks.own(folder, ("mine/ring.png", "generated:7")) == {
         "mine/ring.png": str(copy),
         "generated:7": "generated:7",
@@ -68,8 +68,8 @@ def test_a_run_does_not_go_on_on_a_track_that_has_changed(on_my_track):
     )
     assert started.folder.path == runs / "ring-1" and started.progress == Progress()
     assert len(notes) == 1 and notes[0].endswith("mine/ring.png changed")
-    assert derive.content(started.folder.tracks / "ring.png") == derive.content(picture)
-    assert derive.content(folder.tracks / "ring.png") != derive.content(picture)
+    assert derive.track_content(started.folder.tracks / "ring.png") == derive.track_content(picture)
+    assert derive.track_content(folder.tracks / "ring.png") != derive.track_content(picture)
 
 
 def test_equal_file_names_get_copies_of_their_own(tmp_path):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kart_jax.errors import InputError
+from kart_jax.race.channels import BY_NAME, NAMES, READERS, Channel
 from kart_jax.telemetry import export
-from kart_jax.telemetry.channels import NAMES
 from kart_jax.telemetry.log import Log
 
 
@@ -52,7 +52,20 @@ def test_npz_reads_back_and_holds_units(tmp_path):
     with np.load(tmp_path / "run.npz") as data:
         units = dict(zip(data["names"].tolist(), data["units"].tolist(), strict=True))
     assert (units["speed"], units["lateral_g"], units["step"]) == ("km/h", "g", "")
-    np.testing.assert_array_equal(export.read(tmp_path / "run.npz", kart=2).values, values[:, 2])
+    np.testing.assert_array_equal(
+        export.read_log(tmp_path / "run.npz", kart=2).values, values[:, 2]
+    )
+
+
+def test_a_channel_that_only_a_logger_has_needs_no_reader(tmp_path, monkeypatch):
+    spec = Channel("satellites", "", "", "satellites that the logger saw", whole=True)
+    monkeypatch.setitem(BY_NAME, spec.name, spec)
+    assert spec.name not in READERS and spec.name not in NAMES
+    log = Log(("time", spec.name), np.float32([[0.5, 11.0], [1.0, np.nan]]))
+    export.write_csv(tmp_path / "run.csv", log)
+    assert (tmp_path / "run.csv").read_text() == "time,satellites\n0.5,11\n1,\n"
+    back = export.read_log(tmp_path / "run.csv")
+    np.testing.assert_array_equal(back[spec.name], [11.0, np.nan])
 
 
 def test_a_drive_in_an_npz_ends_where_its_numbers_end(tmp_path):
@@ -60,12 +73,12 @@ def test_a_drive_in_an_npz_ends_where_its_numbers_end(tmp_path):
     values[3:, 0], values[:, 1] = np.nan, np.nan
     values[1, 0, 4] = np.nan  # one value that does not exist is no end
     export.write_npz(tmp_path / "drives.npz", values)
-    np.testing.assert_array_equal(export.read(tmp_path / "drives.npz").values, values[:3, 0])
+    np.testing.assert_array_equal(export.read_log(tmp_path / "drives.npz").values, values[:3, 0])
     with pytest.raises(
         InputError,
         match=r"drives\.npz: kart 1 has no number; its drive ended at once; choose another",
     ):
-        export.read(tmp_path / "drives.npz", kart=1)
+        export.read_log(tmp_path / "drives.npz", kart=1)
 
 
 @pytest.mark.parametrize(
@@ -88,44 +101,44 @@ def test_a_bad_csv_gets_one_sentence(tmp_path, text, sentence):
     path = tmp_path / "bad.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=sentence) as caught:
-        export.read(path)
+        export.read_log(path)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_other_bad_files_get_one_sentence(tmp_path, circle_log):
     with pytest.raises(InputError, match="no such file"):
-        export.read(tmp_path / "absent.csv")
+        export.read_log(tmp_path / "absent.csv")
     with pytest.raises(InputError, match="no such file"):
-        export.read(tmp_path / "absent.npz")
+        export.read_log(tmp_path / "absent.npz")
     (tmp_path / "picture.csv").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(InputError, match="not readable text"):
-        export.read(tmp_path / "picture.csv")
+        export.read_log(tmp_path / "picture.csv")
     export.write_npz(tmp_path / "good.npz", circle_log.values[:, None])
     content = (tmp_path / "good.npz").read_bytes()
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="not a telemetry npz"):
-        export.read(tmp_path / "cut.npz")
+        export.read_log(tmp_path / "cut.npz")
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     np.savez(tmp_path / "words.npz", values=np.array([[["fast"]]]), names=["speed"])
     with (tmp_path / "array.npz").open("wb") as file:
         np.save(file, np.zeros(3))
     for name in ("other", "words", "array"):
         with pytest.raises(InputError, match="not a telemetry npz"):
-            export.read(tmp_path / f"{name}.npz")
+            export.read_log(tmp_path / f"{name}.npz")
     np.savez(tmp_path / "empty.npz", values=np.zeros((0, 1, 1)), names=["speed"])
     with pytest.raises(InputError, match=r"shape \(0, 1, 1\)"):
-        export.read(tmp_path / "empty.npz")
+        export.read_log(tmp_path / "empty.npz")
     np.savez(tmp_path / "blank.npz", values=np.full((2, 1, 1), np.nan), names=["speed"])
     with pytest.raises(InputError, match="holds no number; record"):
-        export.read(tmp_path / "blank.npz")
+        export.read_log(tmp_path / "blank.npz")
     (tmp_path / "folder.npz").mkdir()
     for name in (".", "folder.npz"):
         with pytest.raises(
             InputError, match="is a folder; give the path of a telemetry CSV or npz in it"
         ):
-            export.read(tmp_path / name)
+            export.read_log(tmp_path / name)
     with pytest.raises(InputError, match="kart is 1; allowed are 0 to 0"):
-        export.read(tmp_path / "good.npz", kart=1)
+        export.read_log(tmp_path / "good.npz", kart=1)
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, circle_log):
@@ -133,7 +146,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_rest(tmp_path, circle_log):
     path.write_text("old")
 
     class Broken(np.ndarray):
-        def astype(self, *_):
+        def astype(self, *args, **kwargs):
             raise RuntimeError("power cut")
 
     with pytest.raises(RuntimeError):

@@ -6,20 +6,20 @@ from scipy import ndimage
 
 from kart_jax.errors import InputError
 from kart_jax.track import draw, query
-from kart_jax.track.derive import load
-from kart_jax.track.generate import LIMITS, generate, measure
-from kart_jax.track.line import Line, resample
+from kart_jax.track.derive import load_tracks
+from kart_jax.track.generate import BOUNDS, generate_circuit, measure_circuit
+from kart_jax.track.line import CentreLine, resample
 
 SEEDS = range(24)
 
 
 @pytest.fixture(scope="module")
-def circuits() -> list[Line]:
-    return [generate(seed) for seed in SEEDS]
+def circuits() -> list[CentreLine]:
+    return [generate_circuit(seed) for seed in SEEDS]
 
 
-def radii(line: Line) -> np.ndarray:
-    """Radius of the circle through each three samples, 4 m apart: a b c / (4 area)."""
+def radii(line: CentreLine) -> np.ndarray:
+    """Return the radius of the circle through each three samples 4 m apart: a b c / (4 area)."""
     p = np.column_stack([line.x, line.y])
     before, after = np.roll(p, 4, axis=0), np.roll(p, -4, axis=0)
     a, b, c = (np.hypot(*(q - r).T) for q, r in ((p, before), (after, p), (after, before)))
@@ -28,9 +28,8 @@ def radii(line: Line) -> np.ndarray:
     return a * b * c / np.maximum(4 * area, 1e-9)
 
 
-def white_regions(line: Line, widen: float) -> int:
-    """Number of separate white areas in a picture of the circuit whose asphalt is `widen` m wider
-    on each side."""
+def white_regions(line: CentreLine, widen: float) -> int:
+    """Count the separate white areas in a picture of the circuit, `widen` m wider on each side."""
     wide = resample(
         np.column_stack([line.x, line.y]), line.half_left + widen, line.half_right + widen
     )
@@ -38,29 +37,27 @@ def white_regions(line: Line, widen: float) -> int:
     return ndimage.label(np.asarray(picture) > 127)[1]
 
 
-def check_ranges(line: Line) -> None:
-    """Length, width, radii and straights, measured here from the points alone."""
+def check_ranges(line: CentreLine) -> None:
+    """Check length, width, radii and straights, measured here from the points alone."""
     step = np.hypot(np.diff(line.x, append=line.x[0]), np.diff(line.y, append=line.y[0]))
-    assert LIMITS.length[0] - 1 <= step.sum() <= LIMITS.length[1] + 1
+    assert BOUNDS.length[0] - 1 <= step.sum() <= BOUNDS.length[1] + 1
     width = line.half_left + line.half_right
     assert width.min() >= 8.0 and width.max() <= 10.0
     r = radii(line)
-    assert (
-        6.0 <= r.min() <= 12.5
-    )  # over 8 m of arc the circle is a little larger than the tightest point
+    # Over 8 m of arc the circle is a little larger than the tightest point.
+    assert 6.0 <= r.min() <= 12.5
     bent = np.flatnonzero(r < 150.0)
     longest = np.diff(np.append(bent, bent[0] + line.count)).max() * line.spacing
     assert 72.0 <= longest <= 188.0  # the stencil reaches 4 m beyond each end
-    assert (
-        abs(abs(line.heading[-1] - line.heading[0]) - 2 * np.pi) < 0.5
-    )  # one turn around: a simple loop
+    # One turn around: a simple loop.
+    assert abs(abs(line.heading[-1] - line.heading[0]) - 2 * np.pi) < 0.5
 
 
 def test_a_sample_of_seeds_is_inside_the_ranges(circuits):
     for line in circuits:
         check_ranges(line)
-        assert 10 <= measure(line).corners <= 16
-        assert measure(line).hairpins >= 1
+        assert 10 <= measure_circuit(line).corners <= 16
+        assert measure_circuit(line).hairpins >= 1
 
 
 def test_parts_keep_two_metres_between_edges(circuits):
@@ -82,7 +79,7 @@ def test_the_start_line_lies_on_a_straight(circuits):
 
 
 def test_same_seed_same_circuit_and_other_seed_other_circuit(circuits):
-    again = generate(3)
+    again = generate_circuit(3)
     np.testing.assert_array_equal(again.x, circuits[3].x)
     lengths = {round(line.length, 3) for line in circuits}
     assert len(lengths) == len(circuits)
@@ -90,14 +87,14 @@ def test_same_seed_same_circuit_and_other_seed_other_circuit(circuits):
 
 def test_seeds_keep_their_circuits():
     # Runs and results name circuits by seed, so a change here is a change of everybody's tracks.
-    lengths = [generate(seed).length for seed in (0, 7, 123456789)]
+    lengths = [generate_circuit(seed).length for seed in (0, 7, 123456789)]
     np.testing.assert_allclose(lengths, [1180.496417, 930.063879, 1084.277147], rtol=1e-6)
 
 
 def test_both_driving_directions_and_many_shapes_occur(circuits):
     ways = [np.sign(line.heading[-1] - line.heading[0]) for line in circuits]
     assert -1 in ways and 1 in ways
-    assert np.ptp([measure(line).corners for line in circuits]) >= 3
+    assert np.ptp([measure_circuit(line).corners for line in circuits]) >= 3
     assert np.ptp([line.length for line in circuits]) > 200
 
 
@@ -113,24 +110,24 @@ def test_measure_on_a_hand_made_stadium():
             np.column_stack([-20 * np.sin(arc), 20 + 20 * np.cos(arc)]),
         ]
     )
-    found = measure(resample(p, np.full(len(p), 4.0), np.full(len(p), 5.0)))
+
+    found = measure_circuit(resample(p, np.full(len(p), 4.0), np.full(len(p), 5.0)))
     assert (found.corners, found.hairpins) == (2, 2)
     assert found.length == pytest.approx(200 + 40 * np.pi, abs=0.1)
     assert found.width == pytest.approx(9.0)
     assert found.straight == pytest.approx(100.0, abs=5.0)
-    assert found.tightest == pytest.approx(
-        20.0, rel=0.15
-    )  # the spline overshoots where the curvature jumps
+    # The spline overshoots where the curvature jumps.
+    assert found.tightest == pytest.approx(20.0, rel=0.15)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "7", True, None])
 def test_a_bad_seed_is_refused_in_one_sentence(seed):
     with pytest.raises(InputError, match="seed is"):
-        generate(seed)
+        generate_circuit(seed)
 
 
 def test_a_stack_of_generated_circuits_answers_queries(circuits):
-    tracks = load("generated:0-1")
+    tracks = load_tracks("generated:0-1")
     assert tracks.size == 2
     for k in (0, 1):
         line = circuits[k]
@@ -144,7 +141,7 @@ def test_a_stack_of_generated_circuits_answers_queries(circuits):
 @pytest.mark.slow
 def test_a_thousand_seeds_are_all_valid():
     for seed in range(1000):
-        line = generate(seed)
+        line = generate_circuit(seed)
         check_ranges(line)
-        assert 10 <= measure(line).corners <= 16
+        assert 10 <= measure_circuit(line).corners <= 16
         assert seed % 10 or white_regions(line, 0.9) == 2

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax import cli
 from kart_jax.errors import InputError
@@ -73,7 +73,7 @@ def test_smoothing_halves_waves_of_the_cut_wavelength():
     # A wave of 20 m and 0.5 m height on a circle of 20 x 30 m around, sampled every metre.
     phi = np.arange(600) / 600 * 2 * np.pi
     radius = 600 / (2 * np.pi) + 0.5 * np.cos(30 * phi)
-    curve = importers.smooth(
+    curve = importers.fit_curve(
         radius[:, None] * np.column_stack([np.cos(phi), np.sin(phi)]), cut=20.0
     )
     angle = np.arctan2(curve[:, 1], curve[:, 0])
@@ -160,7 +160,7 @@ def test_wrong_kinds_of_file_are_refused(tmp_path, monkeypatch):
         importers.read_csv(tmp_path / "none.csv")
     with pytest.raises(InputError, match="no such file"):
         importers.read_csv(tmp_path)
-    monkeypatch.setattr(importers, "MOST_BYTES", 100)
+    monkeypatch.setattr(importers, "MAX_BYTES", 100)
     with pytest.raises(InputError, match="at most 100 are read"):
         importers.read_csv(write(tmp_path / "huge.csv", circle()))
 
@@ -188,11 +188,11 @@ def test_the_real_circuits_import(name, length, tightest):
     line = importers.read_csv(path)
     points = np.loadtxt(path, delimiter=",")[:, :2]
     fine = resample(np.column_stack([line.x, line.y]), line.half_left, line.half_right, 0.2)
-    off, _ = cKDTree(np.column_stack([fine.x, fine.y])).query(points)
+    off, _ = KDTree(np.column_stack([fine.x, fine.y])).query(points)
     assert line.length == pytest.approx(length, rel=1.5e-3)
     assert np.sqrt((off**2).mean()) < 0.1 and off.max() < 0.45
     assert 1 / np.abs(line.curvature).max() > tightest
-    assert clearance.gap(line)[0] > 3.0
+    assert clearance.smallest_gap(line)[0] > 3.0
     assert np.hypot(line.x[0] - points[0, 0], line.y[0] - points[0, 1]) < 0.05
 
 
@@ -206,9 +206,9 @@ def test_the_picture_of_a_real_circuit_is_the_circuit(name, tmp_path, monkeypatc
     assert cli.main(["track", "import", str(DATA / f"{name}.csv"), "--folder", str(tracks)]) == 0
     given, found = (
         importers.read_csv(DATA / f"{name}.csv"),
-        derive.circuit(tracks / f"{name}.png").line,
+        derive.load_circuit(tracks / f"{name}.png").line,
     )
-    pixel = entry_file.read(tracks / entry_file.FILE_NAME)[name].metres_per_pixel
+    pixel = entry_file.read_entries(tracks / entry_file.FILE_NAME)[name].metres_per_pixel
     assert pixel == (0.25 if given.length < importers.KART_LENGTH else 1.0)
     assert found.length == pytest.approx(given.length, rel=5e-3)
     corner = (
@@ -216,7 +216,7 @@ def test_the_picture_of_a_real_circuit_is_the_circuit(name, tmp_path, monkeypatc
         - draw.MARGIN
         - max(given.half_left.max(), given.half_right.max())
     )
-    off, near = cKDTree(np.column_stack([given.x, given.y]) - corner).query(
+    off, near = KDTree(np.column_stack([given.x, given.y]) - corner).query(
         np.column_stack([found.x, found.y])
     )
     assert off.max() < given.spacing + pixel
@@ -229,12 +229,15 @@ def test_import_writes_a_picture_that_loads(tmp_path):
     source = write(tmp_path / "oval.csv", circle(60.0, 90) * (1.5, 1.0))
     picture = importers.import_csv(source, "oval", tracks)
     assert picture == tracks / "oval.png"
-    circuit, line = derive.circuit(picture), importers.read_csv(source)
+    circuit, line = derive.load_circuit(picture), importers.read_csv(source)
     # The centre line of a picture is half-way between the edges: here 0.5 m further left (inside),
     # 2 pi 0.5 m shorter.
     assert circuit.line.length == pytest.approx(line.length - np.pi, rel=2e-3)
     np.testing.assert_allclose(circuit.line.half_left, 4.5, atol=0.1)
-    assert entry_file.read(tracks / entry_file.FILE_NAME)["oval"].direction == "counterclockwise"
+    assert (
+        entry_file.read_entries(tracks / entry_file.FILE_NAME)["oval"].direction
+        == "counterclockwise"
+    )
 
 
 def test_import_refuses_to_overwrite_unless_told(tmp_path):
@@ -248,7 +251,7 @@ def test_import_refuses_to_overwrite_unless_told(tmp_path):
     importers.import_csv(bigger, "mine", tmp_path, replace=True)
     assert picture.read_bytes() != before[0]
     importers.import_csv(source, "second", tmp_path)
-    assert set(entry_file.read(tmp_path / entry_file.FILE_NAME)) == {"mine", "second"}
+    assert set(entry_file.read_entries(tmp_path / entry_file.FILE_NAME)) == {"mine", "second"}
 
 
 def test_nothing_is_left_half_written(tmp_path):
@@ -264,7 +267,7 @@ def test_nothing_is_left_half_written(tmp_path):
 
 
 def test_a_new_track_is_a_circuit_to_paint_on(tmp_path):
-    picture = layouts.new("first", tmp_path)
-    circuit = derive.circuit(picture)
+    picture = layouts.new_track("first", tmp_path)
+    circuit = derive.load_circuit(picture)
     assert circuit.line.length == pytest.approx(700.0, rel=2e-3)
     assert len(circuit.gates) >= 10

@@ -6,12 +6,12 @@ import pytest
 
 from kart_jax.errors import InputError
 from kart_jax.track import field, line
-from kart_jax.track.types import Column
+from kart_jax.track.types import SLOPES, SampleColumn
 
 RADIUS = 50.0
 
 
-def circle(count: int = 90) -> line.Line:
+def circle(count: int = 90) -> line.CentreLine:
     """A circle driven counterclockwise from its easternmost point, 5 m wide to the left and 3 m to
     the right."""
     angle = np.arange(count) / count * 2 * np.pi
@@ -19,7 +19,7 @@ def circle(count: int = 90) -> line.Line:
     return line.resample(points, np.full(count, 5.0), np.full(count, 3.0))
 
 
-def hairpin(gap: float, half: float = 4.0) -> line.Line:
+def hairpin(gap: float, half: float = 4.0) -> line.CentreLine:
     """Two straights of 100 m whose edges lie `gap` apart, joined by half circles."""
     radius, straight = half + gap / 2, 100.0
     arc = np.linspace(-np.pi / 2, np.pi / 2, 60)[1:-1]
@@ -68,7 +68,7 @@ def test_reverse_turns_everything_round():
 
 
 def test_start_at_moves_sample_zero():
-    moved = line.start_at(circle(), RADIUS * np.pi / 2)  # a quarter round: the northernmost point
+    moved = line.move_start(circle(), RADIUS * np.pi / 2)  # a quarter round: the northernmost point
     assert (moved.x[0], moved.y[0]) == pytest.approx((0.0, RADIUS), abs=1e-4)
     assert moved.length == pytest.approx(2 * np.pi * RADIUS, rel=1e-5)
 
@@ -92,14 +92,14 @@ def test_impossible_points_are_refused(count, repeat):
         line.resample(points, np.ones(count), np.ones(count))
 
 
-def rows_of(circuit: line.Line) -> np.ndarray:
+def rows_of(circuit: line.CentreLine) -> np.ndarray:
     return field.sample_rows(circuit, field.rubbered_line(circuit), field.Asphalt(circuit))
 
 
 def test_barriers_stand_behind_the_run_off_where_there_is_room():
     rows = rows_of(circle())
-    np.testing.assert_allclose(rows[:, Column.BARRIER_LEFT], 5.0 + field.RUN_OFF, atol=1e-6)
-    np.testing.assert_allclose(rows[:, Column.BARRIER_RIGHT], 3.0 + field.RUN_OFF, atol=1e-6)
+    np.testing.assert_allclose(rows[:, SampleColumn.BARRIER_LEFT], 5.0 + field.RUN_OFF, atol=1e-6)
+    np.testing.assert_allclose(rows[:, SampleColumn.BARRIER_RIGHT], 3.0 + field.RUN_OFF, atol=1e-6)
 
 
 @pytest.mark.parametrize("gap", [3.0, 6.0, 10.0])
@@ -107,44 +107,48 @@ def test_barriers_between_two_straights_keep_clear_of_the_half_way_line(gap):
     circuit = hairpin(gap)
     rows = rows_of(circuit)
     middle = (circuit.x > 20) & (circuit.x < 80)
-    room = rows[middle, Column.BARRIER_LEFT] - circuit.half_left[middle]
-    assert (room >= field.LEAST_RUN_OFF - 1e-9).all()
-    assert (room <= gap / 2 - field.SHARE + 0.1).all()
-    assert (room >= gap / 2 - field.SHARE - 0.4).all()
-    np.testing.assert_allclose(rows[middle, Column.BARRIER_RIGHT], 4.0 + field.RUN_OFF, atol=1e-6)
+    room = rows[middle, SampleColumn.BARRIER_LEFT] - circuit.half_left[middle]
+    assert (room >= field.MIN_RUN_OFF - 1e-9).all()
+    assert (room <= gap / 2 - field.HALF_WAY_CLEARANCE + 0.1).all()
+    assert (room >= gap / 2 - field.HALF_WAY_CLEARANCE - 0.4).all()
+    np.testing.assert_allclose(
+        rows[middle, SampleColumn.BARRIER_RIGHT], 4.0 + field.RUN_OFF, atol=1e-6
+    )
 
 
 def test_barriers_of_a_tight_bend_stop_before_its_centre():
     circuit = hairpin(6.0)  # centre-line radius 7 m, inner edge at 3 m
     rows = rows_of(circuit)
     bend = circuit.x > 104
-    assert (rows[bend, Column.BARRIER_LEFT] < 7.0 - 0.5).all()
-    assert (rows[bend, Column.BARRIER_LEFT] > 4.0).all()
+    assert (rows[bend, SampleColumn.BARRIER_LEFT] < 7.0 - 0.5).all()
+    assert (rows[bend, SampleColumn.BARRIER_LEFT] > 4.0).all()
 
 
 def test_kerbs_lie_inside_bends_and_outside_where_they_end():
     circuit = hairpin(20.0)  # radius 14 m, both bends to the left; the lower straight runs east
     rows = rows_of(circuit)
     bend = circuit.x > 108
-    assert (rows[bend, Column.KERB_LEFT] > 0.9).all()
-    assert (rows[bend, Column.KERB_RIGHT] < 0.1).all()
+    assert (rows[bend, SampleColumn.KERB_LEFT] > 0.9).all()
+    assert (rows[bend, SampleColumn.KERB_RIGHT] < 0.1).all()
     after = (circuit.x > 92) & (circuit.x < 96) & (circuit.y > 0)
-    assert (rows[after, Column.KERB_RIGHT] > 0.9).all()
+    assert (rows[after, SampleColumn.KERB_RIGHT] > 0.9).all()
     straight = (circuit.x > 40) & (circuit.x < 60)
-    assert (rows[straight][:, [Column.KERB_LEFT, Column.KERB_RIGHT]] < 0.01).all()
+    assert (rows[straight][:, [SampleColumn.KERB_LEFT, SampleColumn.KERB_RIGHT]] < 0.01).all()
 
 
 def test_rubber_leans_into_bends_and_stays_on_the_asphalt():
     circuit = hairpin(20.0)
     rows = rows_of(circuit)
-    assert (rows[circuit.x > 108, Column.RUBBER] > 0.5).all()  # left-hand bend: towards the left
-    assert (np.abs(rows[:, Column.RUBBER]) < 4.0 - 0.7).all()
+    assert (
+        rows[circuit.x > 108, SampleColumn.RUBBER] > 0.5
+    ).all()  # left-hand bend: towards the left
+    assert (np.abs(rows[:, SampleColumn.RUBBER]) < 4.0 - 0.7).all()
 
 
 def test_slopes_are_the_derivatives_of_their_columns():
     circuit = hairpin(12.0)
     rows = rows_of(circuit)
-    for value, slope in field.SLOPED:
+    for value, slope in SLOPES.items():
         # Summed over the lap a derivative gives nothing; over half the lap it gives the difference.
         half = circuit.count // 2
         gained = np.sum(rows[:half, slope]) * circuit.spacing

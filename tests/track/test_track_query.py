@@ -12,15 +12,15 @@ from scipy.spatial import KDTree
 from kart_jax.errors import InputError
 from kart_jax.render import scene
 from kart_jax.track import field, line, query
-from kart_jax.track.catalogue import names
-from kart_jax.track.derive import load
+from kart_jax.track.catalogue import track_names
+from kart_jax.track.derive import load_tracks
 from kart_jax.track.stack import VIEW_WORDS, stack
-from kart_jax.track.types import Column, Tracks
+from kart_jax.track.types import SampleColumn, Tracks
 
 
 def closed(
     scale: float, wave: float, number: int, half: float = 4.0, spacing: float = 1.0
-) -> line.Line:
+) -> line.CentreLine:
     """A closed curve of mean radius `scale` with `number` waves of height `wave`, its width varying
     by 1 m."""
     t = np.linspace(0.0, 2 * np.pi, 4000, endpoint=False)
@@ -30,7 +30,7 @@ def closed(
 
 
 @functools.cache
-def lines() -> tuple[line.Line, ...]:
+def lines() -> tuple[line.CentreLine, ...]:
     return closed(60.0, 14.0, 5), closed(45.0, 5.0, 4), closed(110.0, 20.0, 6)
 
 
@@ -179,7 +179,7 @@ def test_edge_is_the_distance_to_the_asphalt_everywhere_near_the_track():
     points = low + rng.uniform(0, 1, (3000, 2)) * size
     lanes = np.linspace(-1, 1, 81)
     n = np.where(lanes > 0, lanes * circuit.half_left[:, None], lanes * circuit.half_right[:, None])
-    asphalt = KDTree(np.stack(field.offset(circuit, n), axis=-1).reshape(-1, 2))
+    asphalt = KDTree(np.stack(field.points_beside(circuit, n), axis=-1).reshape(-1, 2))
     distance, _ = asphalt.query(points)
     near = (distance > 1.0) & (distance < 5.0)
     point = locate(tracks(), 0, jnp.float32(points[near, 0]), jnp.float32(points[near, 1]))
@@ -230,7 +230,7 @@ def test_stack_pads_without_changing_what_is_in_use():
         count = int(together.count[number])
         assert count == circuit.count
         rows = np.asarray(together.samples[number])
-        np.testing.assert_allclose(rows[:count, Column.X], circuit.x, rtol=1e-6)
+        np.testing.assert_allclose(rows[:count, SampleColumn.X], circuit.x, rtol=1e-6)
         np.testing.assert_array_equal(rows[count:], np.broadcast_to(rows[0], rows[count:].shape))
         gates = int(together.gate_count[number])
         assert np.isinf(np.asarray(together.gates[number, gates:])).all()
@@ -268,7 +268,7 @@ def size_in_bytes(tree) -> int:
 def test_memory_of_the_nine_shipped_circuits():
     # As the environment holds them: the stack, padded to the largest of each shape, and the view's
     # ground.
-    shipped = load(names())
+    shipped = load_tracks(track_names())
     assert shipped.size == 9
     total = size_in_bytes(shipped) + size_in_bytes(scene.pack(shipped))
     print(total)
@@ -279,7 +279,7 @@ def test_memory_of_the_nine_shipped_circuits():
 def test_memory_of_a_thousand_generated_circuits():
     # Fifty drawn ones; a thousand need twenty times as much, in the view up to the next power of
     # two.
-    drawn = load("generated:0-49")
+    drawn = load_tracks("generated:0-49")
     view = scene.pack(drawn)
     words = VIEW_WORDS * round(
         float(jnp.sum(drawn.extent[:, 0] * drawn.extent[:, 1])) / drawn.cell_size**2

@@ -8,8 +8,10 @@ from PIL import Image
 from scipy import ndimage
 
 from kart_jax.track import clearance, derive, draw, entry_file, layouts
+from kart_jax.track.entry import Entry, parse_entry
 from kart_jax.track.importers import read_csv
-from kart_jax.track.line import Line
+from kart_jax.track.layout_line import CornerSequence, close_sequence, left, straight
+from kart_jax.track.line import CentreLine, resample
 
 TRACKS = Path(__file__).parents[2] / "tracks"
 DATA = Path(__file__).parents[3] / "shared" / "data" / "tracks"
@@ -19,13 +21,13 @@ NINE = (*KARTS, *CARS)
 
 
 @pytest.fixture(scope="module")
-def lines() -> dict[str, Line]:
-    return {name: layouts.line(layouts.LAYOUTS[name]) for name in NINE}
+def lines() -> dict[str, CentreLine]:
+    return {name: layouts.build_line(layouts.LAYOUTS[name]) for name in NINE}
 
 
 @pytest.fixture(scope="module")
-def entries() -> dict[str, entry_file.Entry]:
-    return entry_file.read(TRACKS / entry_file.FILE_NAME)
+def entries() -> dict[str, Entry]:
+    return entry_file.read_entries(TRACKS / entry_file.FILE_NAME)
 
 
 def test_there_are_nine_and_each_has_a_small_picture(entries):
@@ -57,7 +59,7 @@ def test_circuits_are_whole(lines):
     for name, line in lines.items():
         layout = layouts.LAYOUTS[name]
         assert line.length == pytest.approx(layout.lap, abs=0.5)
-        assert clearance.gap(line)[0] >= 2.0
+        assert clearance.smallest_gap(line)[0] >= 2.0
         assert 1 / np.abs(line.curvature).max() > layout.width / 2 + 2.0
         # One turn around, whose sign is the way it is driven: a loop that never crosses itself.
         assert abs(abs(line.heading[-1] - line.heading[0]) - 2 * np.pi) < 0.3
@@ -99,12 +101,12 @@ def test_a_picture_is_what_its_table_paints(lines, entries, name):
     assert (
         np.abs(painted - shipped).max() <= 255 // draw.GREYS
     )  # one grey step, where rounding falls the other way
-    assert entry_file.parse(name, entry, Path("x")).gates == entries[name].gates
+    assert parse_entry(name, entry, Path("x")).gates == entries[name].gates
 
 
 @pytest.mark.parametrize("name", ["circuit", "hangar_nine"])
 def test_a_picture_traces_back_to_its_line(lines, name):
-    found, line = derive.circuit(TRACKS / f"{name}.png").line, lines[name]
+    found, line = derive.load_circuit(TRACKS / f"{name}.png").line, lines[name]
     assert found.length == pytest.approx(line.length, rel=2e-3)
     width = found.half_left + found.half_right
     np.testing.assert_allclose(width, layouts.LAYOUTS[name].width, atol=0.1)
@@ -114,7 +116,7 @@ def test_a_picture_traces_back_to_its_line(lines, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CARS)
 def test_a_car_picture_traces_back_to_its_line(lines, name):
-    found = derive.circuit(TRACKS / f"{name}.png").line
+    found = derive.load_circuit(TRACKS / f"{name}.png").line
     assert found.length == pytest.approx(CARS[name], rel=2e-3)
     np.testing.assert_allclose(
         found.half_left + found.half_right, layouts.LAYOUTS[name].width, atol=0.25
@@ -137,7 +139,7 @@ def test_coverage_puts_a_straight_edge_between_two_pixels():
     phi = np.arange(400) / 400 * 2 * np.pi
     ring = 60.0 * np.column_stack([np.cos(phi), np.sin(phi)])
     four = np.full(400, 4.0)
-    line = layouts.corners.resample(ring, four, four)
+    line = resample(ring, four, four)
     picture, entry = draw.rasterise(line, 0.25)
     covered = 1 - np.asarray(picture) / 255
     assert covered.sum() * 0.25**2 == pytest.approx(2 * np.pi * 60 * 8, rel=1e-3)
@@ -151,16 +153,16 @@ def test_coverage_puts_a_straight_edge_between_two_pixels():
 def test_closing_a_crooked_table_changes_it_little():
     # A rounded square told wrongly: sides of 90 to 112 m, corners of 85 to 94 degrees.
     told = (
-        *(layouts.straight(50), layouts.left(20, 85), layouts.straight(90), layouts.left(20, 94)),
+        *(straight(50), left(20, 85), straight(90), left(20, 94)),
         *(
-            layouts.straight(112),
-            layouts.left(22, 92),
-            layouts.straight(100),
-            layouts.left(20, 86),
-            layouts.straight(50),
+            straight(112),
+            left(22, 92),
+            straight(100),
+            left(20, 86),
+            straight(50),
         ),
     )
-    path = layouts.close(layouts.Sequence("square", 520.0, 8.0, 0.0, told))
+    path = close_sequence(CornerSequence("square", 520.0, 8.0, 0.0, told))
     step = np.hypot(*np.diff(np.vstack([path, path[:1]]), axis=0).T)
     assert step.sum() == pytest.approx(520.0, abs=0.1)
     assert step.max() < 0.6  # no jump where the end meets the start

@@ -44,7 +44,9 @@ from kart_jax.xla.memory import keep_memory
 keep_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
-libc.malloc.argtypes, libc.free.argtypes, libc.sbrk.argtypes = [ctypes.c_size_t], [ctypes.c_void_p], [ctypes.c_ssize_t]
+libc.malloc.argtypes = [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+libc.sbrk.argtypes = [ctypes.c_ssize_t]
 begin = libc.sbrk(0)
 block = libc.malloc(3_000_000_000)
 end = libc.sbrk(0)

@@ -1,5 +1,4 @@
-"""What a container on Modal holds: packages at the versions of the committed lock, this project's
-code and tracks.
+"""What a container on Modal holds: packages at the versions of the lock, our code and tracks.
 
 Reads the checkout, which only the machine that builds has; in a container nothing here is called.
 """
@@ -19,11 +18,11 @@ CUDA = "cuda12"  # of the two extras the one that older drivers take as well
 HOME = "/root"  # where Modal puts Python sources, and where they are imported from
 MOUNT = "/kart"  # of the Volume, which stands for the folder that one works in at home
 LOCK = "/build/requirements.lock"
-BOARD = "board"  # the extra that holds TensorBoard
+TENSORBOARD = "board"  # the extra that holds TensorBoard
 
 
 def training_image(base: modal.Image | None = None) -> modal.Image:
-    """The image that trains on a GPU.
+    """Return the image that trains on a GPU.
 
     Args:
         base: an image with Python; None = Debian's smallest one.
@@ -32,6 +31,7 @@ def training_image(base: modal.Image | None = None) -> modal.Image:
         InputError: this is no checkout, and so has no lock.
     """
     image = _locked(base, [*_project()["dependencies"], *_project()["optional-dependencies"][CUDA]])
+
     # What JAX and the tracks' cache keep stays on the Volume, so that a second attempt starts
     # without compiling.
     image = image.env(
@@ -41,29 +41,29 @@ def training_image(base: modal.Image | None = None) -> modal.Image:
             "KART_JAX_CACHE": f"{MOUNT}/cache",
         }
     )
+
     # The sources come last: they change most often, and what follows a change is built again.
     return image.add_local_dir(_checkout("tracks"), f"{HOME}/tracks").add_local_python_source(
         "kart_jax", "train"
     )
 
 
-def board_image(base: modal.Image | None = None) -> modal.Image:
-    """The image that shows TensorBoard; arguments and errors as in `training_image`."""
-    return _locked(base, _project()["optional-dependencies"][BOARD]).add_local_python_source(
+def tensorboard_image(base: modal.Image | None = None) -> modal.Image:
+    """Return the image that shows TensorBoard; arguments and errors as in `training_image`."""
+    return _locked(base, _project()["optional-dependencies"][TENSORBOARD]).add_local_python_source(
         "kart_jax", "train"
     )
 
 
 def _project() -> dict[str, Any]:
-    """The table `project` of `pyproject.toml`."""
-    table: dict[str, Any] = tomllib.loads(_checkout("pyproject.toml").read_text(encoding="utf-8"))[
-        "project"
-    ]
+    """Read the table `project` of `pyproject.toml`."""
+    text = _checkout("pyproject.toml").read_text(encoding="utf-8")
+    table: dict[str, Any] = tomllib.loads(text)["project"]
     return table
 
 
 def _locked(base: modal.Image | None, wanted: list[str]) -> modal.Image:
-    """An image with these packages and all that they need, at the versions of the lock."""
+    """Return an image with these packages and all that they need, at the versions of the lock."""
     lock = _checkout("requirements.lock")
     pin = re.search(r"^uv==(\S+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
     image = modal.Image.debian_slim(python_version=PYTHON) if base is None else base
@@ -74,7 +74,7 @@ def _locked(base: modal.Image | None, wanted: list[str]) -> modal.Image:
 
 
 def _checkout(name: str) -> Path:
-    """A file or folder at the top of the checkout."""
+    """Return a file or folder at the top of the checkout."""
     path = ROOT / name
     if not path.exists():
         raise InputError(

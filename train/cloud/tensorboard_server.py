@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 PORT = 6006
-EVERY = 20.0  # s between two looks at the originals
+REFRESH_INTERVAL = 20.0  # s between two looks at the originals
 
 
 def follow(runs: Path, copies: Path) -> None:
@@ -42,7 +42,7 @@ def _append(path: Path, copy: Path) -> None:
 
 
 def command(copies: Path) -> list[str]:
-    """The command line of TensorBoard."""
+    """Return the command line of TensorBoard."""
     return [
         sys.executable,
         "-m",
@@ -71,12 +71,10 @@ def serve(runs: Path, copies: Path, refresh: Callable[[], None]) -> "subprocess.
             try:
                 refresh()
                 follow(runs, copies)
-            except (
-                OSError,
-                RuntimeError,
-            ) as error:  # a file in the middle of a change, the network
+            except (OSError, RuntimeError) as error:
+                # A file in the middle of a change, the network.
                 print(f"not refreshed: {error}", file=sys.stderr)
-            time.sleep(EVERY)
+            time.sleep(REFRESH_INTERVAL)
 
     threading.Thread(target=feed, daemon=True).start()
     return subprocess.Popen(command(copies))

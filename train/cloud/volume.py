@@ -1,5 +1,4 @@
-"""The Volume on Modal that training there reads and writes: `runs/` and `tracks/`, like the folders
-at home."""
+"""The Volume on Modal that training reads and writes: `runs/` and `tracks/`, as at home."""
 
 import io
 import shutil
@@ -15,12 +14,13 @@ if TYPE_CHECKING:
     import modal
 
 NAME = "kart-jax"
-RUNS, TRACKS = "runs", "tracks"
-READS = 3  # of a run that is being written meanwhile
+RUNS = "runs"
+TRACKS = "tracks"
+MAX_READS = 3  # of a run that is being written meanwhile
 
 
 def require_token() -> None:
-    """InputError unless this machine has credentials for Modal; they are not tried out."""
+    """Raise `InputError` unless this machine has credentials for Modal; they are not tried out."""
     from modal.config import config
 
     if (config.get("token_id") and config.get("token_secret")) or config.get("oauth_refresh_token"):
@@ -49,19 +49,19 @@ def told_plainly() -> Iterator[None]:
 
 
 def _line(error: Exception) -> str:
-    """The first line of an error's message."""
+    """Return the first line of an error's message."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def open_volume() -> "modal.Volume":
-    """The Volume; made when it is first used."""
+    """Return the Volume; it is made when it is first used."""
     import modal
 
     return modal.Volume.from_name(NAME, create_if_missing=True)
 
 
 def run_names(volume: "modal.Volume") -> list[str]:
-    """Names of the runs that the Volume holds."""
+    """Return the names of the runs that the Volume holds."""
     from modal.exception import NotFoundError
 
     try:
@@ -72,8 +72,9 @@ def run_names(volume: "modal.Volume") -> list[str]:
 
 
 def pull(volume: "modal.Volume", name: str, runs_dir: Path, replace: bool = False) -> Path:
-    """Copy a run from the Volume to the folder of that name under `runs_dir`; it appears when it is
-    complete.
+    """Copy a run from the Volume to the folder of that name under `runs_dir`.
+
+    It appears there when it is complete.
 
     Raises:
         InputError: there is no such run, the folder is taken, or the run changes faster than it can
@@ -91,9 +92,10 @@ def pull(volume: "modal.Volume", name: str, runs_dir: Path, replace: bool = Fals
             f"run is {name}, which Modal does not hold; it holds {', '.join(known) or 'none'}; "
             "choose one"
         )
+
     runs_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{name}.", dir=runs_dir) as place:
-        for _ in range(READS):
+        for _ in range(MAX_READS):
             fresh = Path(place) / "fresh"
             shutil.rmtree(fresh, ignore_errors=True)
             fresh.mkdir()
@@ -103,6 +105,7 @@ def pull(volume: "modal.Volume", name: str, runs_dir: Path, replace: bool = Fals
             raise InputError(
                 f"{name}: changes while it is read; try again after its next checkpoint"
             )
+
         if target.exists():
             target.rename(Path(place) / "old")
         fresh.rename(target)
@@ -144,24 +147,26 @@ def send_tracks(volume: "modal.Volume", names: Sequence[str]) -> dict[str, str]:
     there: dict[str, str] = {}
     files: dict[str, Path] = {}
     for name in dict.fromkeys(names):
-        if catalogue.seeds(name) is not None:
+        if catalogue.generator_seeds(name) is not None:
             there[name] = name
             continue
-        derive.circuit(name)  # says what is wrong with it before a machine is paid for
-        path = catalogue.find(name)
+        derive.load_circuit(name)  # says what is wrong with it before a machine is paid for
+        path = catalogue.find_track(name)
         if files.setdefault(path.name, path) != path:
             raise InputError(
                 f"tracks {files[path.name]} and {path} have the same file name; rename one"
             )
+
         picture = path.suffix.lower() == ".png"
         if picture:
             entries[path.stem] = entry_file.read_raw(path.parent / entry_file.FILE_NAME)[path.stem]
         # A CSV is only found by its path, which begins where the Volume is.
         there[name] = path.name if picture else f"{TRACKS}/{path.name}"
+
     if files:
         with tempfile.TemporaryDirectory() as place, volume.batch_upload(force=True) as batch:
             index = Path(place) / entry_file.FILE_NAME
-            entry_file.write(index, entries)
+            entry_file.write_entries(index, entries)
             batch.put_file(io.BytesIO(index.read_bytes()), f"/{TRACKS}/{entry_file.FILE_NAME}")
             for file_name, path in files.items():
                 batch.put_file(path, f"/{TRACKS}/{file_name}")
@@ -169,7 +174,7 @@ def send_tracks(volume: "modal.Volume", names: Sequence[str]) -> dict[str, str]:
 
 
 def _entries(volume: "modal.Volume") -> dict[str, object]:
-    """The entries of the Volume's entry_file.json; none when it has no such file."""
+    """Read the entries of the tracks on the Volume; none when there are no tracks."""
     from modal.exception import NotFoundError
 
     from kart_jax.track import entry_file

@@ -42,5 +42,5 @@ def read(
 ) -> Policy:
     """The driver of the first good checkpoint of `paths`; `warn` and errors as in `load_policy`."""
     graph, params = jax.eval_shape(partial(network.build_network, settings), jax.random.key(0))
-    driver = checkpoint.restore_driver(paths, Driver(params, return_scale.start()), warn)
+    driver = checkpoint.restore_driver(paths, Driver(params, return_scale.initial_scale()), warn)
     return Policy(params=driver.params, graph=graph)

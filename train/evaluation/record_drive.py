@@ -5,23 +5,23 @@ from other places until a drive holds a clean lap.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-from kart_jax.env.batch import reset_batch, step_batch
-from kart_jax.env.core import KartEnv
+from kart_jax.env.core import RaceEnv
 from kart_jax.env.params import EnvParams
+from kart_jax.env.randomise import draw_start
+from kart_jax.env.referee import FaultReferee
 from kart_jax.errors import InputError
+from kart_jax.simulate.recording import MIN_SPEED, record_laps
+from kart_jax.simulate.rollout import World, begin
 from kart_jax.telemetry import laps as telemetry_laps
-from kart_jax.telemetry import record
-from kart_jax.telemetry.log import Log, of_kart
+from kart_jax.telemetry.log import Log, log_of_kart
+from train.evaluation.drives import race_params
+from train.evaluation.learned_driver import LearnedDriver
 from train.networks.policy import Policy
 
-CHUNK = 50  # control steps per compiled call
-SLOWEST = 4.0  # m/s on average; a slower driver is cut off
 TRIES = 6  # drives at most: one from the grid, the others rolling
 
 
@@ -37,13 +37,12 @@ class Recording:
     """Seconds of its best clean lap; None = it holds none, and neither did the other drives."""
 
 
-def choose(policy: Policy, env: KartEnv, laps: int) -> Recording:
-    """The first drive with a clean lap, the one from the grid first; where none has one, the
-    longest.
+def record_drive(policy: Policy, env: RaceEnv, laps: int) -> Recording:
+    """Record the first drive with a clean lap, the one from the grid first; else the longest.
 
     Args:
         policy: the driver.
-        env: with one track or several; the first is driven.
+        env: a race of one, with one track or several; the first is driven.
         laps: complete laps wanted of a drive.
 
     Raises:
@@ -52,7 +51,9 @@ def choose(policy: Policy, env: KartEnv, laps: int) -> Recording:
     longest: Recording | None = None
     for attempt in range(TRIES):
         log = drive(policy, env, laps, attempt)
-        clean = [lap.time for lap in telemetry_laps.split(log) if lap.valid] if len(log) else []
+        clean = (
+            [lap.time for lap in telemetry_laps.split_laps(log) if lap.valid] if len(log) else []
+        )
         found = Recording(log, attempt, min(clean, default=None))
         if clean:
             return found
@@ -63,16 +64,16 @@ def choose(policy: Policy, env: KartEnv, laps: int) -> Recording:
 
 
 def _driven(log: Log) -> float:
-    """Metres driven."""
+    """Return the metres driven."""
     return float(log["distance"][-1] - log["distance"][0]) if len(log) else -1.0
 
 
-def drive(policy: Policy, env: KartEnv, laps: int, attempt: int = 0) -> Log:
-    """Telemetry of one drive by the most likely actions.
+def drive(policy: Policy, env: RaceEnv, laps: int, attempt: int = 0) -> Log:
+    """Record one drive by the most likely actions.
 
     Args:
         policy: the driver.
-        env: with one track or several; the first is driven.
+        env: a race of one, with one track or several; the first is driven.
         laps: complete laps wanted; the drive ends two seconds after them, or at the first fault.
         attempt: 0 = from the grid; else the seed of a rolling start somewhere.
 
@@ -81,52 +82,20 @@ def drive(policy: Policy, env: KartEnv, laps: int, attempt: int = 0) -> Log:
     """
     params = _params(env, laps, attempt)
     key = jax.random.key(attempt)
-    carry = (*_reset(env, key, params, 1), jnp.zeros((), bool))
-    parts: list[np.ndarray] = []
-    laps_done = 0
-    while laps_done < laps:
-        carry, (rows, ended) = _chunk(policy, env, params, carry, key, len(parts) * CHUNK)
-        # A row after the end belongs to the next episode.
-        parts.append(np.asarray(rows)[~np.asarray(ended)])
-        laps_done = int(carry[1].race.timing.lap[0, 0])
-        if bool(carry[2]):
-            break
-    log = of_kart(np.concatenate(parts))
-    done = np.flatnonzero(log["lap"] >= laps)
-    return log.rows(0, int(done[0]) + 2 * env.config.control_rate) if len(done) else log
+    race = jax.jit(draw_start, static_argnames="karts")(
+        jax.random.split(key, 1)[0], env.tracks, params, karts=1
+    )
+    world = World(tracks=env.tracks, params=race_params(params), rates=env.config.rates)
+    driver = LearnedDriver(policy, env, params)
+    referee = FaultReferee(params.limits)
+    return log_of_kart(record_laps(world, driver, begin(key, world, race, driver), laps, referee))
 
 
-def _params(env: KartEnv, laps: int, attempt: int) -> EnvParams:
+def _params(env: RaceEnv, laps: int, attempt: int) -> EnvParams:
     """Start as `drive` says on the first track, with time for the laps and the way to the line."""
     params = env.default_params
-    grid = jnp.float32(attempt == 0)
-    start = dataclasses.replace(params.start, grid=grid, track=jnp.zeros((), jnp.int32))
-    seconds = (laps + 1) * env.tracks.length[0] / SLOWEST
-    return dataclasses.replace(
-        params,
-        start=start,
-        limits=dataclasses.replace(params.limits, episode_time=seconds.astype(jnp.float32)),
+    seconds = ((laps + 1) * env.tracks.length[0] / MIN_SPEED).astype(jnp.float32)
+    return params.replace(
+        start=params.start.replace(grid=jnp.float32(attempt == 0), track=jnp.zeros((), jnp.int32)),
+        limits=params.limits.replace(episode_time=seconds),
     )
-
-
-_reset = jax.jit(reset_batch, static_argnums=3)
-
-
-@jax.jit
-def _chunk(
-    policy: Policy, env: KartEnv, params: EnvParams, carry: Any, key: jax.Array, first: Any
-) -> tuple[Any, Any]:
-    """`CHUNK` control steps; returns what goes on, the telemetry (CHUNK, 1, C) and whether each row
-    is past the end."""
-
-    def body(carry: Any, step: jax.Array) -> tuple[Any, Any]:
-        observation, state, ended = carry
-        observation, state, _, terminated, truncated, _ = step_batch(
-            env, key, state, policy(observation), params
-        )
-        ended = ended | (terminated | truncated)[0]
-        race = jax.tree.map(lambda leaf: leaf[0], state.race)
-        row = record.frame(race, step, env.tracks, params.kart)
-        return (observation, state, ended), (row, ended)
-
-    return jax.lax.scan(body, carry, first + jnp.arange(CHUNK))

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import jax
 
 from kart_jax.errors import InputError
-from train.evaluation import evaluate, load_policy
-from train.evaluation.evaluate import Result
+from train.evaluation import load_policy
+from train.evaluation.drives import drive_all
+from train.evaluation.evaluate import prepare_course, race_env
+from train.evaluation.learned_driver import LearnedDriver
+from train.evaluation.result import Result, summarise
 from train.run import checkpoint, checkpoint_scores, run_folder, run_tracks
 from train.run.run_folder import RunFolder
 
@@ -80,24 +83,22 @@ def hold(folder: RunFolder, report: Callable[[Result], None]) -> list[Result]:
         What each did in `DRIVES` drives, the best first; `driver` is its environment steps.
         InputError when a circuit or no checkpoint can be read, or the file cannot be written.
     """
-    settings = run_folder.settings_of(folder)
-    own = run_tracks.own(folder, settings.tracks)
-    env, _, params, steps = evaluate.course(
-        [own[track] for track in settings.tracks], settings, DRIVES, LAPS
-    )
+    config = run_folder.settings_of(folder)
+    own = run_tracks.own(folder, config.tracks)
+    env = race_env([own[track] for track in config.tracks], config)
+    course, _ = prepare_course(env, DRIVES, LAPS)
+
     results: list[Result] = []
     for path in checkpoint.find(folder.path):
         try:
-            driver = load_policy.read([path], settings)
+            policy = load_policy.read([path], config)
         except InputError:  # damaged: nobody will load it either
             continue
-        tally, _ = evaluate.drive(evaluate.learned, driver, env, params, steps)
-        results.append(
-            evaluate.result(
-                path.name, ", ".join(settings.tracks), tally, env.config.control_dt, None
-            )
-        )
+        tally, _ = drive_all(LearnedDriver(policy, env, env.default_params), course)
+        dt = course.world.rates.control_dt
+        results.append(summarise(path.name, ", ".join(config.tracks), tally, dt, None))
         report(results[-1])
+
     checkpoint_scores.write(
         folder.path, {int(one.driver): (one.completion_rate, one.mean_lap) for one in results}
     )

@@ -1,2 +1,1 @@
-"""Networks that see and drive, in Flax NNX: encoders, actor and critic, the action distribution,
-weight files."""
+"""Networks that see and drive, in Flax NNX: encoders, actor and critic, distribution, weights."""

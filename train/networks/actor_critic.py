@@ -1,22 +1,14 @@
-"""The actor-critic network: pixels and telemetry in, action mean and value out; Flax NNX, used in
-functional form.
+"""The actor-critic network: pixels and telemetry in, action mean and value out.
 
     vision   (84, 84, C)  conv 8x8/4 -> 32, conv 4x4/2 -> 64, conv 3x3/1 -> 64, flatten 3136
     telemetry (9,)        64 -> 64
     both     3200 -> 512; actor 512 -> 256 -> 2; critic 512 -> 256 -> 1; ReLU throughout
 
-Without vision the 64 telemetry features feed the two heads (64 -> 256 -> 2 and 1): there is nothing
-to fuse. Another encoder may stand in for the three convolutions, such as `resnet.ResNet18`; what of
-it is `Frozen` does not learn. The parameters are float32 whatever the network computes in; with
-`bfloat16` every product but those of the two output layers has factors and results in bfloat16,
-which holds the bytes of a picture exactly.
-
-A convolution has two forms with the same parameters and the same values:
-
-- `lax`: `jax.lax.conv_general_dilated`, what an accelerator wants;
-- `patches`: space-to-depth by the stride, then the shifted images side by side and ONE matrix
-    product. XLA's CPU convolutions are several times slower than a matrix product of the same size;
-    docs/performance.md has the figures of these and of one product per shift.
+It is a Flax NNX module, used in functional form. Without vision the 64 telemetry features feed the
+two heads (64 -> 256 -> 2 and 1): there is nothing to fuse. Another encoder may stand in for the
+three convolutions, such as `resnet.ResNet18`; what of it is `Frozen` does not learn. The parameters
+are float32 whatever the network computes in; with `bfloat16` every product but those of the two
+output layers has factors and results in bfloat16, which holds the bytes of a picture exactly.
 """
 
 from collections.abc import Callable
@@ -40,38 +32,37 @@ def dense(
     scale: float = HIDDEN_SCALE,
     precision: PrecisionName = "float32",
 ) -> nnx.Linear:
-    """Fully connected layer with an orthogonal kernel of the given gain and a zero bias, both
-    float32."""
+    """Draw a fully connected layer: orthogonal kernel of gain `scale`, zero bias, both float32."""
     draw = jax.nn.initializers.orthogonal(scale)
     return nnx.Linear(inputs, outputs, kernel_init=draw, dtype=jnp.dtype(precision), rngs=rngs)
 
 
 class Frozen(nnx.Variable):
-    """A number of the network that does not learn: no gradient, no place in the optimiser, no
-    update."""
+    """A number of the network that does not learn: no gradient, no optimiser state, no update."""
 
 
-def divide(params: nnx.State) -> tuple[nnx.State, nnx.State]:
-    """The numbers of a network that learn, and the `Frozen` ones; `nnx.merge_state` joins them
-    again."""
-    learning, frozen = nnx.split_state(params, nnx.Param, Frozen)
-    return learning, frozen
+def split_frozen(params: nnx.State) -> tuple[nnx.State, nnx.State]:
+    """Split the parameters into those that learn and the `Frozen` ones.
+
+    `nnx.merge_state` joins them again.
+    """
+    trainable, frozen = nnx.split_state(params, nnx.Param, Frozen)
+    return trainable, frozen
 
 
 class Encoder(Protocol):
-    """What may look at the view for the network: (B, 84, 84, C) uint8 -> (B, features), not
-    negative."""
+    """What may look at the view for the network."""
 
     features: int
     frozen: bool  # nothing in it learns
 
     def __call__(self, frames: jax.Array, /) -> jax.Array:
-        """(B, 84, 84, C) uint8 -> (B, features) of any floating type, not negative."""
+        """Encode (B, 84, 84, C) uint8 -> (B, features) of any floating type, not negative."""
         ...
 
 
 class VisionEncoder(nnx.Module):
-    """(B, 84, 84, C) uint8 -> (B, 3136): the three convolutions of the module docstring."""
+    """The three convolutions of the module docstring."""
 
     features = 7 * 7 * 64
     frozen = False
@@ -83,14 +74,14 @@ class VisionEncoder(nnx.Module):
         rngs: nnx.Rngs,
         precision: PrecisionName = "float32",
     ):
-        """Three convolutions; `channels` is 3 per stacked frame."""
+        """Draw three convolutions; `channels` is 3 per stacked frame."""
         convolution = partial(Convolution, form=form, rngs=rngs, precision=precision)
         self.first = convolution(channels, 32, size=8, stride=4, input_scale=1.0 / 255.0)
         self.second = convolution(32, 64, size=4, stride=2)
         self.third = convolution(64, 64, size=3, stride=1)
 
-    def __call__(self, frames: jax.Array) -> jax.Array:
-        """(B, 84, 84, C) uint8 -> (B, 3136) of its precision, not negative."""
+    def __call__(self, frames: jax.Array, /) -> jax.Array:
+        """Encode (B, 84, 84, C) uint8 -> (B, 3136) of its precision, not negative."""
         features = nnx.relu(self.first(frames))
         features = nnx.relu(self.second(features))
         features = nnx.relu(self.third(features))
@@ -108,7 +99,7 @@ class ActorCritic(nnx.Module):
         rngs: nnx.Rngs,
         precision: PrecisionName = "float32",
     ):
-        """Build the layers.
+        """Draw the layers.
 
         Args:
             vision: looks at the view; None = telemetry only.
@@ -121,39 +112,37 @@ class ActorCritic(nnx.Module):
         self.vision = vision
         self.telemetry_first = layer(9, 64)
         self.telemetry_second = layer(64, 64)
+
         self.fusion = (
             None
             if vision is None
-            else self._fusion(layer(vision.features + 64, 512), vision.features)
+            else self._balanced(layer(vision.features + 64, 512), vision.features)
         )
+
         trunk = 64 if vision is None else 512
         self.actor_hidden = layer(trunk, 256)
-        self.actor_out = dense(
-            256, 2, rngs, scale=0.01
-        )  # the untrained policy hardly depends on what it sees
+        # The small gain makes the untrained policy nearly the same whatever it sees.
+        self.actor_out = dense(256, 2, rngs, scale=0.01)
         self.critic_hidden = layer(trunk, 256)
         self.critic_out = dense(256, 1, rngs, scale=1.0)
         self.actor_out.bias = nnx.Param(jnp.asarray([0.0, initial_throttle], jnp.float32))
         self.log_std = nnx.Param(jnp.full((2,), jnp.log(initial_std), jnp.float32))
 
     @staticmethod
-    def _fusion(layer: nnx.Linear, visual: int) -> nnx.Linear:
-        """The layer that joins both inputs, so that 64 telemetry features weigh as much as the
-        `visual` ones.
+    def _balanced(fusion: nnx.Linear, visual: int) -> nnx.Linear:
+        """Scale the fusion layer so that 64 telemetry features weigh as much as `visual` others.
 
-        With one gain for all rows the telemetry would be 64 of 3200 terms, 2 % of the sum, however
-        telling it is.
+        With one gain for all rows the telemetry would be 64 of 3200 terms, 2 % of the sum.
         """
-        louder = (visual / 64.0) ** 0.5
-        layer.kernel = nnx.Param(layer.kernel[...].at[visual:].multiply(louder))
-        return layer
+        gain = (visual / 64.0) ** 0.5
+        fusion.kernel = nnx.Param(fusion.kernel[...].at[visual:].multiply(gain))
+        return fusion
 
-    def digest(self, observation: Observation) -> Observation:
-        """What of an observation is worth keeping to learn from: as it is, or what a frozen encoder
-        makes of the view.
+    def encode_frozen(self, observation: Observation) -> Observation:
+        """Return what of an observation is worth keeping to learn from.
 
-        A frozen encoder always makes the same of it, so each picture needs to go through it only
-        once.
+        It is the observation as it is, or, where the whole encoder is frozen, its features in place
+        of the view: it always makes the same of a picture, which so goes through it only once.
         """
         if self.vision is None or not self.vision.frozen:
             return observation
@@ -167,7 +156,7 @@ class ActorCritic(nnx.Module):
 
         Args:
             observation: "telemetry" (B, 9) float32 and, unless telemetry only, "vision" (B, 84, 84,
-                C) uint8; or what `digest` made of it.
+                C) uint8; or what `encode_frozen` made of it.
 
         Returns:
             Mean (B, 2) and log standard deviation (2,) of the action before squashing, and value
@@ -175,13 +164,14 @@ class ActorCritic(nnx.Module):
         """
         features = nnx.relu(self.telemetry_first(observation["telemetry"]))
         features = nnx.relu(self.telemetry_second(features))
+
         if self.vision is not None and self.fusion is not None:
-            seen = (
-                observation["features"]
-                if "features" in observation
-                else self.vision(observation["vision"])
-            )
-            features = nnx.relu(self.fusion(jnp.concatenate([seen, features], axis=-1)))
+            if "features" in observation:
+                visual = observation["features"]
+            else:
+                visual = self.vision(observation["vision"])
+            features = nnx.relu(self.fusion(jnp.concatenate([visual, features], axis=-1)))
+
         mean = self.actor_out(nnx.relu(self.actor_hidden(features)))
         value = self.critic_out(nnx.relu(self.critic_hidden(features)))
         return mean, self.log_std[...], value[..., 0]

@@ -1,22 +1,9 @@
-"""The actor-critic network: pixels and telemetry in, action mean and value out; Flax NNX, used in
-functional form.
-
-    vision   (84, 84, C)  conv 8x8/4 -> 32, conv 4x4/2 -> 64, conv 3x3/1 -> 64, flatten 3136
-    telemetry (9,)        64 -> 64
-    both     3200 -> 512; actor 512 -> 256 -> 2; critic 512 -> 256 -> 1; ReLU throughout
-
-Without vision the 64 telemetry features feed the two heads (64 -> 256 -> 2 and 1): there is nothing
-to fuse. Another encoder may stand in for the three convolutions, such as `resnet.ResNet18`; what of
-it is `Frozen` does not learn. The parameters are float32 whatever the network computes in; with
-`bfloat16` every product but those of the two output layers has factors and results in bfloat16,
-which holds the bytes of a picture exactly.
-
-A convolution has two forms with the same parameters and the same values:
+"""The convolution, in two forms with the same parameters and the same values.
 
 - `lax`: `jax.lax.conv_general_dilated`, what an accelerator wants;
 - `patches`: space-to-depth by the stride, then the shifted images side by side and ONE matrix
-    product. XLA's CPU convolutions are several times slower than a matrix product of the same size;
-    docs/performance.md has the figures of these and of one product per shift.
+  product. XLA's CPU convolutions are several times slower than a matrix product of the same size;
+  docs/performance.md has the figures of these and of one product per shift.
 """
 
 from typing import Literal
@@ -32,14 +19,15 @@ HIDDEN_SCALE = 2.0**0.5  # orthogonal gain that keeps the variance through a ReL
 
 
 def convolution_form(backend: str) -> ConvolutionForm:
-    """The faster form on a JAX backend ("cpu", "gpu", "tpu"); see the module docstring for the
-    measurement."""
+    """Return the faster form on a JAX backend ("cpu", "gpu", "tpu"); see the module docstring."""
     return "patches" if backend == "cpu" else "lax"
 
 
 def space_to_depth(images: jax.Array, stride: int) -> jax.Array:
-    """(B, H, W, C) -> (B, H // stride, W // stride, stride² C): each stride x stride block becomes
-    one pixel."""
+    """Make each stride x stride block one pixel: (B, H, W, C) -> (B, H', W', stride² C).
+
+    H' is H // stride, W' is W // stride; rows and columns beyond that are cut off.
+    """
     batch, height, width, channels = images.shape
     rows, columns = height // stride, width // stride
     blocks = images[:, : rows * stride, : columns * stride].reshape(
@@ -51,12 +39,12 @@ def space_to_depth(images: jax.Array, stride: int) -> jax.Array:
 
 
 def patch_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """Valid convolution as one matrix product; the kernel's side must be a multiple of the stride.
+    """Convolve without padding, as one matrix product.
 
     Args:
         images: (B, H, W, C) of the kernel's dtype, or uint8, which stays uint8 until the patches
             are laid out.
-        kernel: (k, k, C, F).
+        kernel: (k, k, C, F); k must be a multiple of the stride.
         stride: pixels.
 
     Returns:
@@ -69,6 +57,7 @@ def patch_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.
     weights = kernel.reshape(blocks, stride, blocks, stride, channels, features).transpose(
         0, 2, 1, 3, 4, 5
     )
+
     rows, columns = images.shape[1] - blocks + 1, images.shape[2] - blocks + 1
     shifted = [
         images[:, i : i + rows, j : j + columns] for i in range(blocks) for j in range(blocks)
@@ -79,8 +68,7 @@ def patch_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.
 
 
 def lax_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
-    """The same valid convolution by `jax.lax.conv_general_dilated`; shapes as in
-    `patch_convolution`."""
+    """Convolve without padding by `jax.lax`; shapes as in `patch_convolution`, k may be any."""
     return jax.lax.conv_general_dilated(
         images.astype(kernel.dtype),
         kernel,
@@ -91,8 +79,7 @@ def lax_convolution(images: jax.Array, kernel: jax.Array, stride: int) -> jax.Ar
 
 
 class Convolution(nnx.Module):
-    """Valid convolution with bias; `input_scale` multiplies the input by way of the kernel (1/255
-    for bytes)."""
+    """Convolution without padding, with a bias."""
 
     def __init__(
         self,
@@ -106,7 +93,10 @@ class Convolution(nnx.Module):
         input_scale: float = 1.0,
         precision: PrecisionName = "float32",
     ):
-        """Draw an orthogonal (size, size, inputs, outputs) kernel and a zero bias."""
+        """Draw an orthogonal (size, size, inputs, outputs) kernel and a zero bias.
+
+        `input_scale` multiplies the input by way of the kernel: 1/255 for bytes.
+        """
         draw = jax.nn.initializers.orthogonal(HIDDEN_SCALE)
         self.kernel = nnx.Param(draw(rngs.params(), (size, size, inputs, outputs), jnp.float32))
         self.bias = nnx.Param(jnp.zeros((outputs,), jnp.float32))
@@ -116,7 +106,7 @@ class Convolution(nnx.Module):
         self.precision = precision
 
     def __call__(self, images: jax.Array) -> jax.Array:
-        """(B, H, W, inputs) -> (B, H', W', outputs)."""
+        """Convolve (B, H, W, inputs) -> (B, H', W', outputs)."""
         convolve = patch_convolution if self.form == "patches" else lax_convolution
         kernel = (self.kernel[...] * self.input_scale).astype(self.precision)
         return convolve(images, kernel, self.stride) + self.bias[...].astype(self.precision)

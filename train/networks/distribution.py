@@ -25,34 +25,40 @@ WEIGHTS = WEIGHTS / np.sqrt(2.0 * np.pi)  # now for expectations over a standard
 LOG_SQRT_2PI = 0.5 * float(np.log(2.0 * np.pi))
 
 
-def squash(raw: jax.Array) -> jax.Array:
-    """Action in [-1, 1] of a raw sample u; (..., 2) -> (..., 2)."""
-    return jnp.tanh(raw)
+def squash(pre_tanh: jax.Array) -> jax.Array:
+    """Return the action in [-1, 1] of a sample u; (..., 2) -> (..., 2)."""
+    return jnp.tanh(pre_tanh)
 
 
-def log_slope(raw: jax.Array) -> jax.Array:
-    """log of d tanh(u) / du = log(1 - tanh(u)²), elementwise, stable for large |u|."""
-    return 2.0 * (jnp.log(2.0) - raw - jax.nn.softplus(-2.0 * raw))
+def tanh_log_det_jacobian(pre_tanh: jax.Array) -> jax.Array:
+    """Return log(d tanh(u) / du) = log(1 - tanh(u)²), elementwise, stable for large |u|."""
+    return 2.0 * (jnp.log(2.0) - pre_tanh - jax.nn.softplus(-2.0 * pre_tanh))
 
 
 def sample(noise: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
-    """The raw action u of standard normal noise; noise and mean (..., 2), log_std broadcasts ->
-    (..., 2)."""
+    """Return the sample u of standard normal noise.
+
+    Noise and mean are (..., 2), log_std broadcasts -> (..., 2).
+    """
     return mean + jnp.exp(log_std) * noise
 
 
-def log_prob(raw: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
-    """Log-density of the action tanh(u) in [-1, 1]²; raw and mean (..., 2), log_std broadcasts ->
-    (...)."""
-    z = (raw - mean) * jnp.exp(-log_std)
+def log_prob(pre_tanh: jax.Array, mean: jax.Array, log_std: jax.Array) -> jax.Array:
+    """Return the log-density of the action tanh(u) in [-1, 1]².
+
+    u and mean are (..., 2), log_std broadcasts -> (...).
+    """
+    z = (pre_tanh - mean) * jnp.exp(-log_std)
     gaussian = -0.5 * z * z - log_std - LOG_SQRT_2PI
-    return jnp.sum(gaussian - log_slope(raw), axis=-1)
+    return jnp.sum(gaussian - tanh_log_det_jacobian(pre_tanh), axis=-1)
 
 
 def entropy(mean: jax.Array, log_std: jax.Array) -> jax.Array:
-    """Differential entropy of the action in nats, at most 2 log 2; mean (..., 2), log_std
-    broadcasts -> (...)."""
+    """Return the differential entropy of the action in nats, at most 2 log 2.
+
+    The mean is (..., 2), log_std broadcasts -> (...).
+    """
     nodes, weights = jnp.asarray(NODES, mean.dtype), jnp.asarray(WEIGHTS, mean.dtype)
-    raw = mean[..., None] + jnp.exp(log_std)[..., None] * nodes
-    squashing = jnp.sum(weights * log_slope(raw), axis=-1)
+    pre_tanh = mean[..., None] + jnp.exp(log_std)[..., None] * nodes
+    squashing = jnp.sum(weights * tanh_log_det_jacobian(pre_tanh), axis=-1)
     return jnp.sum(0.5 + LOG_SQRT_2PI + log_std + squashing, axis=-1)

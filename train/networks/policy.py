@@ -1,4 +1,4 @@
-"""The trained driver of a run, for whoever wants to watch, record or examine it."""
+"""The policy: a trained driver of a run, for whoever wants to watch, record or examine it."""
 
 import jax
 from flax import nnx, struct
@@ -13,18 +13,16 @@ class Policy(struct.PyTreeNode):
     A pytree, so that it may be an argument of a jitted function.
     """
 
-    params: nnx.State
-    graph: nnx.GraphDef[ActorCritic] = struct.field(pytree_node=False)
+    params: nnx.State  # of the network
+    graph: nnx.GraphDef[ActorCritic] = struct.field(pytree_node=False)  # static
 
     def __call__(self, observation: Observation) -> jax.Array:
-        """Most likely action before the squashing, squashed: batch of observations (B, ...) -> (B,
-        2) in [-1, 1]."""
+        """Return the squashed mean: batch of observations (B, ...) -> (B, 2) in [-1, 1]."""
         mean, _, _ = nnx.merge(self.graph, self.params)(observation)
         return distribution.squash(mean)
 
     def explore(self, observation: Observation, key: jax.Array) -> jax.Array:
-        """An action drawn as in training; shapes as in `__call__`, `key` for the whole batch."""
+        """Draw an action as in training; shapes as in `__call__`, `key` for the whole batch."""
         mean, log_std, _ = nnx.merge(self.graph, self.params)(observation)
-        return distribution.squash(
-            distribution.sample(jax.random.normal(key, mean.shape), mean, log_std)
-        )
+        noise = jax.random.normal(key, mean.shape)
+        return distribution.squash(distribution.sample(noise, mean, log_std))

@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 
-def gae(
+def calculate_gae(
     rewards: jax.Array,
     values: jax.Array,
     terminated: jax.Array,
@@ -44,18 +44,19 @@ def gae(
     """
     chex.assert_rank([rewards, values, terminated, truncated], 1)
     chex.assert_equal_shape([rewards, values[1:], terminated, truncated])
-    goes_on = 1.0 - terminated.astype(values.dtype)
-    seen = 1.0 - (truncated & ~terminated).astype(values.dtype)
-    deltas = rewards + gamma * goes_on * values[1:] - values[:-1]
+
+    not_terminated = 1.0 - terminated.astype(values.dtype)
+    weights = 1.0 - (truncated & ~terminated).astype(values.dtype)
+    deltas = rewards + gamma * not_terminated * values[1:] - values[:-1]
 
     def backward(
-        later: jax.Array, step: tuple[jax.Array, jax.Array, jax.Array]
+        next_advantage: jax.Array, step: tuple[jax.Array, jax.Array, jax.Array]
     ) -> tuple[jax.Array, jax.Array]:
         delta, continues, weight = step
-        advantage = weight * (delta + gamma * gae_lambda * continues * later)
+        advantage = weight * (delta + gamma * gae_lambda * continues * next_advantage)
         return advantage, advantage
 
     _, advantages = jax.lax.scan(
-        backward, jnp.zeros_like(values[0]), (deltas, goes_on, seen), reverse=True
+        backward, jnp.zeros_like(values[0]), (deltas, not_terminated, weights), reverse=True
     )
-    return advantages, seen
+    return advantages, weights

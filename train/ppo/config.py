@@ -1,58 +1,47 @@
-"""What a training run is asked to do, what it will do, and how the one follows from the other.
-
-`TrainConfig` is the request: the flags of `kart train`. A field left at None means "choose for me",
-so that a resumed run can tell a given flag from an absent one. `resolve` answers with `Settings`:
-every number fixed, written to the run's `config.json`. The numbers of the algorithm are a
-`PPOConfig`, chosen by profile and machine in `profiles.py`.
-"""
+"""The numbers of the algorithm: what decides shapes, and what a compiled update is told."""
 
 import dataclasses
+from typing import Annotated
 
 from kart_jax.errors import InputError
-
-LARGEST = 1e38  # of any number that is a float32 on the device
-MOST = 10**9  # of anything that is counted in 32 bits on the device
+from train.declaration import COUNT, FRACTION, NOT_NEGATIVE, POSITIVE, Role, between, check
 
 
 @dataclasses.dataclass(frozen=True)
 class UpdateShape:
-    """What of the algorithm decides the shapes of a compiled update; hashable, a static argument of
-    `jax.jit`."""
+    """What decides the shapes of a compiled update; hashable, a static argument of `jax.jit`."""
 
-    vector_envs: int
+    vector_envs: Annotated[int, COUNT, Role.NEW_RUN]
     """Karts driven at once."""
-    rollout_steps: int
+    rollout_steps: Annotated[int, COUNT, Role.NEW_RUN]
     """Steps each kart drives between two updates."""
-    epochs: int
+    epochs: Annotated[int, COUNT]
     """Passes over each roll-out."""
-    minibatch_size: int
+    minibatch_size: Annotated[int, COUNT]
     """Samples per gradient step; divides vector_envs * rollout_steps."""
-    updates_per_chunk: int = 1
+    updates_per_chunk: Annotated[int, COUNT, Role.NEW_RUN, Role.NO_FLAG] = 1
     """Updates in one compiled call; between calls the host logs and saves."""
-    shards: int = 1
+    shards: Annotated[int, COUNT, Role.NO_FLAG] = 1
     """Groups of karts of equal size, from each of which a minibatch takes as many samples: so many
     devices may share the run, and it is the same run on any number of devices that divides it."""
 
     def __post_init__(self) -> None:
         """Refuse impossible values and combinations."""
-        for field in dataclasses.fields(UpdateShape):
-            value = getattr(self, field.name)
-            require(field.name, value, 1 <= value <= MOST, f"from 1 to {MOST}")
+        check(self)
+
         if self.steps_per_update % self.minibatch_size:
             raise InputError(
                 f"--minibatch-size is {self.minibatch_size}; it must divide the "
-                f"{self.steps_per_update} samples of a "
-                f"roll-out (--vector-envs {self.vector_envs} times --rollout-steps "
-                f"{self.rollout_steps}); change one"
+                f"{self.steps_per_update} samples of a roll-out (--vector-envs "
+                f"{self.vector_envs} times --rollout-steps {self.rollout_steps}); change one"
             )
 
-        for field in ("vector_envs", "minibatch_size"):
-            if getattr(self, field) % self.shards:
+        shared = {"--vector-envs": self.vector_envs, "--minibatch-size": self.minibatch_size}
+        for flag, value in shared.items():
+            if value % self.shards:
                 raise InputError(
-                    f"--{field.replace('_', '-')} is {getattr(self, field)}; it must be a "
-                    "multiple of the "
-                    f"{self.shards} groups of karts that the run's devices share; change it or "
-                    "--devices"
+                    f"{flag} is {value}; it must be a multiple of the {self.shards} groups of "
+                    "karts that the run's devices share; change it or --devices"
                 )
 
     @property
@@ -68,58 +57,28 @@ class UpdateShape:
 
 @dataclasses.dataclass(frozen=True)
 class PPOConfig(UpdateShape):
-    """Numbers of the algorithm."""
+    """Numbers of the algorithm; its own ones are told to a compiled update as `Hyperparameters`."""
 
-    learning_rate: float = dataclasses.field(kw_only=True)
-    """Adam's step size at the start."""
-    ent_coef: float = dataclasses.field(kw_only=True)
+    learning_rate: Annotated[float, POSITIVE, Role.PER_RUN] = dataclasses.field(kw_only=True)
+    """Adam's step size at the start of the run."""
+    ent_coef: Annotated[float, NOT_NEGATIVE, Role.PER_RUN] = dataclasses.field(kw_only=True)
     """Weight of the entropy bonus in the loss."""
-    final_learning_rate: float = 0.1
+    final_learning_rate: Annotated[float, FRACTION, Role.PER_RUN, Role.NO_FLAG] = 0.1
     """Share of the step size that is left at the end of the run; it falls linearly."""
-    gamma: float = 0.99
-    """Discount per step."""
-    gae_lambda: float = 0.95
+    gamma: Annotated[float, FRACTION, Role.PER_RUN] = 0.99
+    """Discount per step, at 25 steps per second."""
+    gae_lambda: Annotated[float, FRACTION, Role.PER_RUN] = 0.95
     """Decay of the advantage estimate per step, on top of gamma."""
-    clip_ratio: float = 0.2
+    clip_ratio: Annotated[float, between(0, 1), Role.PER_RUN] = 0.2
     """How far the probability ratio may pay to move away from 1."""
-    value_clip: float | None = None
-    """How far the value may pay to move per update, in scaled reward; None = not clipped."""
-    value_coef: float = 0.5
+    value_clip: Annotated[float | None, POSITIVE, Role.PER_RUN] = None
+    """How far the value may pay to move per update, in scaled reward; none = as far as it likes."""
+    value_coef: Annotated[float, NOT_NEGATIVE, Role.PER_RUN] = 0.5
     """Weight of the value loss."""
-    max_grad_norm: float = 0.5
+    max_grad_norm: Annotated[float, POSITIVE, Role.PER_RUN] = 0.5
     """Global norm to which gradients are clipped."""
-    target_kl: float = 0.03
+    target_kl: Annotated[float, POSITIVE, Role.PER_RUN] = 0.03
     """An update ends early once the approximate KL divergence exceeds 1.5 times this."""
-    initial_std: float = 0.3
-    """Standard deviation of the untrained policy, before the squashing."""
-    initial_throttle: float = 0.5
-    """Mean throttle of the untrained policy, before the squashing: above 0 it rolls instead of
-    standing about."""
-
-    def __post_init__(self) -> None:
-        """Refuse impossible values and combinations."""
-        super().__post_init__()
-        for field in ("learning_rate", "max_grad_norm", "target_kl", "initial_std"):
-            require(
-                field,
-                getattr(self, field),
-                0.0 < getattr(self, field) <= LARGEST,
-                f"above 0, up to {LARGEST:g}",
-            )
-        for field in ("gamma", "gae_lambda", "final_learning_rate"):
-            require(field, getattr(self, field), 0.0 <= getattr(self, field) <= 1.0, "from 0 to 1")
-        for field in ("ent_coef", "value_coef"):
-            require(
-                field,
-                getattr(self, field),
-                0.0 <= getattr(self, field) <= LARGEST,
-                f"from 0 to {LARGEST:g}",
-            )
-        require("clip_ratio", self.clip_ratio, 0.0 < self.clip_ratio < 1.0, "between 0 and 1")
-        clip = self.value_clip
-        require(
-            "value_clip", clip, clip is None or 0.0 < clip <= LARGEST, f"above 0, up to {LARGEST:g}"
-        )
 
     @property
     def shape(self) -> UpdateShape:
@@ -127,9 +86,3 @@ class PPOConfig(UpdateShape):
         return UpdateShape(
             **{field.name: getattr(self, field.name) for field in dataclasses.fields(UpdateShape)}
         )
-
-
-def require(field: str, value: object, holds: bool, allowed: str) -> None:
-    """Raise `InputError` naming the flag unless the condition holds."""
-    if not holds:
-        raise InputError(f"--{field.replace('_', '-')} is {value}; it must be {allowed}")

@@ -1,126 +1,159 @@
-"""Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347): the loss and one update's
-gradient steps.
+"""The minibatches of an update: how a roll-out is shuffled, and the gradient steps on its parts."""
 
-    ratio    = exp(log p_new(a) - log p_old(a))
-    L_policy = -mean(min(ratio A, clip(ratio, 1 - eps, 1 + eps) A))
-    L_value  = 1/2 mean((V - target)²); with value clipping the larger of that and of the error of the old value
-               moved by at most value_clip
-    L        = L_policy + value_coef L_value - ent_coef H
-
-A is normalised over the roll-out to mean 0 and standard deviation 1. Every mean is weighted: a
-sample of weight 0 (a step cut by the time limit, see `advantage`) has no part in it. The KL
-divergence is estimated as mean(ratio - 1 - log ratio) (Schulman 2020,
-http://joschu.net/blog/kl-approx.html), before each step; once it exceeds 1.5 target_kl the update
-ends.
-"""
-
+import dataclasses
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from flax import nnx
+from flax import nnx, struct
 
 from kart_jax.devices import own_part
 from train.networks import actor_critic
-from train.ppo import frame_store
 from train.ppo.collectives import total
 from train.ppo.config import UpdateShape
+from train.ppo.frame_store import FrameStore, gather_stacks
 from train.ppo.hyperparameters import Hyperparameters
-from train.ppo.surrogate import Batch, LossTerms, observation, terms
+from train.ppo.surrogate import Batch, LossTerms, ppo_loss
+
+
+class Agent(struct.PyTreeNode):
+    """What learns: the network, and what its optimiser remembers."""
+
+    graph: nnx.GraphDef[actor_critic.ActorCritic] = struct.field(pytree_node=False)  # static
+    params: nnx.State  # of the network; what of it is `actor_critic.Frozen` stays as it is
+    opt_state: Any  # of `optimiser`, for the parameters that learn
+
+
+class Samples(struct.PyTreeNode):
+    """What is learnt from: the N samples of a roll-out, or this device's part of them.
+
+    A roll-out (T, B, ...) lies flat: row t B + b is step t of kart b.
+    """
+
+    batch: Batch  # (N, ...)
+    frames: FrameStore | None  # of the view; None = telemetry or features are enough
+
+
+class Descent(struct.PyTreeNode):
+    """The gradient steps of an update so far."""
+
+    step: jax.Array  # () int32, steps taken
+    params: nnx.State  # those that learn
+    opt_state: Any  # of `optimiser`
+    loss_sums: LossTerms  # over the steps taken
+    last_kl: jax.Array  # () nats, before the last step
 
 
 def optimiser(max_grad_norm: jax.Array | float) -> optax.GradientTransformation:
-    """Global-norm clipping, then Adam without its step size: that follows the update number, see
-    `learning_rate`."""
+    """Chain global-norm clipping and Adam; the step size is applied apart, it changes."""
     clip = optax.clip_by_global_norm(max_grad_norm)
     return optax.chain(clip, optax.scale_by_adam(eps=1e-5))
 
 
-def learning_rate(update: jax.Array, hyper: Hyperparameters) -> jax.Array:
-    """Step size of update number `update`: linear from the start value to `final_learning_rate` of
-    it."""
+def anneal_learning_rate(update: jax.Array, hyper: Hyperparameters) -> jax.Array:
+    """Return the step size of an update () by its number (): it falls linearly to its last share.
+
+    The last share is `final_learning_rate` of the first, reached after `hyper.updates` updates.
+    """
     done = jnp.clip(update / hyper.updates, 0.0, 1.0)
     return hyper.learning_rate * (1.0 - (1.0 - hyper.final_learning_rate) * done)
 
 
-def order(key: jax.Array, shape: UpdateShape, axis: str | None = None) -> jax.Array:
-    """Which samples each gradient step takes: indices (epochs * minibatches, samples) into this
-    device's roll-out.
+def permutation(key: jax.Array, shape: UpdateShape, axis: str | None = None) -> jax.Array:
+    """Draw which samples each gradient step takes.
 
     The karts stand in `shape.shards` groups of equal size. Each is shuffled by a key of its own,
     and every minibatch takes as many samples from each, so a device that holds some of the groups
-    needs no sample of another device, and the minibatches are the same on any number of devices. A
-    roll-out (T, B, ...) lies flat as t B + b.
-    """
-    keys = own_part(jax.random.split(key, shape.shards), axis)
-    groups, karts = keys.shape[0], shape.vector_envs // shape.shards
+    needs no sample of another device, and the minibatches are the same on any number of devices.
 
-    def shuffle(key: jax.Array) -> jax.Array:
+    Returns:
+        Rows (epochs * minibatches, samples) of this device's `Samples`.
+    """
+    group_keys = own_part(jax.random.split(key, shape.shards), axis)
+    groups = group_keys.shape[0]
+    karts = shape.vector_envs // shape.shards
+
+    def shuffle(group_key: jax.Array) -> jax.Array:
         epochs = jax.vmap(lambda k: jax.random.permutation(k, shape.rollout_steps * karts))(
-            jax.random.split(key, shape.epochs)
+            jax.random.split(group_key, shape.epochs)
         )
         return epochs.reshape(shape.epochs * shape.minibatches, -1)
 
-    picked = jax.vmap(shuffle, out_axes=1)(keys)  # (steps, groups, samples of one group)
-    step, kart = picked // karts, picked % karts + karts * jnp.arange(groups)[None, :, None]
+    picked = jax.vmap(shuffle, out_axes=1)(group_keys)  # (steps, groups, samples of one group)
+    step = picked // karts
+    kart = picked % karts + karts * jnp.arange(groups)[None, :, None]
     return (step * karts * groups + kart).reshape(picked.shape[0], -1)
 
 
-def learn(
-    graph: nnx.GraphDef[actor_critic.ActorCritic],
-    params: nnx.State,
-    moments: Any,
-    batch: Batch,
-    shot: frame_store.Film | None,
-    key: jax.Array,
-    rate: jax.Array,
+def gather(samples: Samples, rows: jax.Array) -> tuple[Batch, actor_critic.Observation]:
+    """Take the samples of some rows (M,): a batch (M, ...), and what the network saw in it."""
+    batch = jax.tree.map(lambda x: jnp.take(x, rows, axis=0), samples.batch)
+
+    observation = {"telemetry": batch.telemetry}
+    if batch.features is not None:
+        observation["features"] = batch.features
+    if samples.frames is not None:
+        observation["vision"] = gather_stacks(samples.frames, rows)
+    return batch, observation
+
+
+def update_minibatches(
+    agent: Agent,
+    samples: Samples,
+    rows: jax.Array,
+    learning_rate: jax.Array,
     hyper: Hyperparameters,
-    shape: UpdateShape,
     axis: str | None = None,
-) -> tuple[nnx.State, Any, LossTerms]:
-    """Run the epochs over one roll-out, until they are done or the KL divergence ends them.
-
-    Args:
-        graph, params: the network; what of it is `networks.Frozen` stays as it is.
-        moments: state of `optimiser` for the rest of it.
-        batch: the N samples of the roll-out, or this device's part of them.
-        shot: what the karts saw in it; None = nothing, or the batch holds the features of it.
-        key: shuffles the samples.
-        rate: () step size.
-        hyper: of the algorithm.
-        shape: of the update.
-        axis: mesh axis over which the samples are spread.
-
-    Returns:
-        Parameters, moments, and the loss terms averaged over the gradient steps taken.
+) -> tuple[Agent, LossTerms]:
+    """Take the gradient steps of an update, until they are done or the KL divergence ends them.
 
     Each minibatch is gathered on its own, so no shuffled copy of the frames ever exists; beside the
     network's cost the gather reads whole frames, each one contiguous row of 21 kB.
+
+    Args:
+        agent: before the update.
+        samples: of the roll-out.
+        rows: (steps, M) int32, the samples of each gradient step, from `permutation`.
+        learning_rate: () step size.
+        hyper: of the algorithm.
+        axis: mesh axis over which the samples are spread.
+
+    Returns:
+        The agent, and the loss terms averaged over the gradient steps taken.
     """
     transform = optimiser(hyper.max_grad_norm)
-    params, frozen = actor_critic.divide(params)
-    rows = order(key, shape, axis)
+    trainable, frozen = actor_critic.split_frozen(agent.params)
 
-    def loss(params: nnx.State, part: Batch, seen: actor_critic.Observation, count: jax.Array):
-        return terms(*nnx.merge(graph, params, frozen)(seen), part, count, hyper)
+    def loss(
+        params: nnx.State, batch: Batch, observation: actor_critic.Observation, count: jax.Array
+    ) -> tuple[jax.Array, LossTerms]:
+        network = nnx.merge(agent.graph, params, frozen)
+        return ppo_loss(*network(observation), batch, count, hyper)
 
-    def unfinished(carry: tuple[Any, ...]) -> jax.Array:
-        step, _, _, _, last_kl = carry
-        return (step < rows.shape[0]) & (last_kl <= 1.5 * hyper.target_kl)
+    def unfinished(now: Descent) -> jax.Array:
+        return (now.step < rows.shape[0]) & (now.last_kl <= 1.5 * hyper.target_kl)
 
-    def descend(carry: tuple[Any, ...]) -> tuple[Any, ...]:
-        step, params, moments, sums, _ = carry
-        part = jax.tree.map(lambda x: jnp.take(x, rows[step], axis=0), batch)
-        count = jnp.maximum(total(jnp.sum(part.weight), axis), 1.0)
-        seen = observation(part, shot, rows[step])
-        found = jax.value_and_grad(loss, has_aux=True)(params, part, seen, count)
-        (_, found), gradient = total(found, axis)
-        direction, moments = transform.update(gradient, moments, params)
-        params = jax.tree.map(lambda p, d: p - rate * d, params, direction)
-        return step + 1, params, moments, jax.tree.map(jnp.add, sums, found), found.approx_kl
+    def descend(now: Descent) -> Descent:
+        batch, observation = gather(samples, rows[now.step])
+        count = jnp.maximum(total(jnp.sum(batch.weight), axis), 1.0)
+        found = jax.value_and_grad(loss, has_aux=True)(now.params, batch, observation, count)
+        (_, losses), gradient = total(found, axis)
+
+        direction, opt_state = transform.update(gradient, now.opt_state, now.params)
+        return Descent(
+            step=now.step + 1,
+            params=jax.tree.map(lambda p, d: p - learning_rate * d, now.params, direction),
+            opt_state=opt_state,
+            loss_sums=jax.tree.map(jnp.add, now.loss_sums, losses),
+            last_kl=losses.approx_kl,
+        )
 
     zero = jnp.float32(0.0)
-    start = (jnp.int32(0), params, moments, LossTerms(zero, zero, zero, zero, zero), zero)
-    steps, params, moments, sums, _ = jax.lax.while_loop(unfinished, descend, start)
-    return nnx.merge_state(params, frozen), moments, jax.tree.map(lambda x: x / steps, sums)
+    none = LossTerms(zero, zero, zero, zero, zero)
+    start = Descent(jnp.int32(0), trainable, agent.opt_state, none, zero)
+    end = jax.lax.while_loop(unfinished, descend, start)
+
+    params = nnx.merge_state(end.params, frozen)
+    losses = jax.tree.map(lambda x: x / end.step, end.loss_sums)
+    return dataclasses.replace(agent, params=params, opt_state=end.opt_state), losses

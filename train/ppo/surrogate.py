@@ -1,10 +1,9 @@
-"""Proximal policy optimisation (Schulman et al. 2017, arXiv:1707.06347): the loss and one update's
-gradient steps.
+"""The clipped surrogate loss of PPO (Schulman et al. 2017, arXiv:1707.06347).
 
     ratio    = exp(log p_new(a) - log p_old(a))
     L_policy = -mean(min(ratio A, clip(ratio, 1 - eps, 1 + eps) A))
-    L_value  = 1/2 mean((V - target)²); with value clipping the larger of that and of the error of the old value
-               moved by at most value_clip
+    L_value  = 1/2 mean((V - target)²); with value clipping the larger of that and of the error of
+               the old value moved by at most value_clip
     L        = L_policy + value_coef L_value - ent_coef H
 
 A is normalised over the roll-out to mean 0 and standard deviation 1. Every mean is weighted: a
@@ -18,8 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from train.networks import actor_critic, distribution
-from train.ppo import frame_store
+from train.networks import distribution
 from train.ppo.collectives import weighted_mean
 from train.ppo.hyperparameters import Hyperparameters
 
@@ -37,17 +35,6 @@ class Batch(struct.PyTreeNode):
     weight: jax.Array  # (N,) 0 or 1
 
 
-def observation(
-    batch: Batch, shot: frame_store.Film | None, rows: jax.Array
-) -> actor_critic.Observation:
-    """What the network saw in the samples `batch` (N, ...), which are the `rows` (N,) of the
-    roll-out."""
-    seen = {"telemetry": batch.telemetry, "features": batch.features}
-    if shot is not None:
-        seen["vision"] = frame_store.stacks(shot, rows)
-    return {name: values for name, values in seen.items() if values is not None}
-
-
 class LossTerms(struct.PyTreeNode):
     """Scalars of one gradient step, or their mean over an update."""
 
@@ -59,13 +46,12 @@ class LossTerms(struct.PyTreeNode):
 
 
 def normalise(advantage: jax.Array, weight: jax.Array, axis: str | None = None) -> jax.Array:
-    """Bring the advantages that count to mean 0 and standard deviation 1; (...) and (...) ->
-    (...)."""
+    """Bring the advantages (...) whose weight is 1 to mean 0 and standard deviation 1 -> (...)."""
     centred = advantage - weighted_mean(advantage, weight, axis)
     return centred / (jnp.sqrt(weighted_mean(centred**2, weight, axis)) + 1e-8)
 
 
-def terms(
+def ppo_loss(
     mean: jax.Array,
     log_std: jax.Array,
     value: jax.Array,
@@ -73,14 +59,16 @@ def terms(
     count: jax.Array,
     hyper: Hyperparameters,
 ) -> tuple[jax.Array, LossTerms]:
-    """The loss of the module docstring and its parts, or what these samples add to those of a
-    larger minibatch.
+    """Evaluate the loss of the module docstring and its terms.
 
     Args:
         mean, log_std, value: the network's outputs (N, 2), (2,) and (N,).
-        batch: the N samples.
+        batch: the N samples, of a minibatch or of one device's part of it.
         count: () sum of the weights of the whole minibatch, at least 1.
         hyper: of the algorithm.
+
+    Returns:
+        Loss () and terms; of a part, what it adds to those of the whole minibatch.
     """
 
     def mean_of(values: jax.Array) -> jax.Array:
@@ -90,13 +78,16 @@ def terms(
     ratio = jnp.exp(log_ratio)
     clipped = jnp.clip(ratio, 1.0 - hyper.clip_ratio, 1.0 + hyper.clip_ratio)
     policy_loss = -mean_of(jnp.minimum(ratio * batch.advantage, clipped * batch.advantage))
+
     error = (value - batch.target) ** 2
     if hyper.value_clip is not None:
         moved = batch.value + jnp.clip(value - batch.value, -hyper.value_clip, hyper.value_clip)
         error = jnp.maximum(error, (moved - batch.target) ** 2)
     value_loss = 0.5 * mean_of(error)
+
     entropy = mean_of(distribution.entropy(mean, log_std))
     loss = policy_loss + hyper.value_coef * value_loss - hyper.ent_coef * entropy
+
     outside = (jnp.abs(ratio - 1.0) > hyper.clip_ratio).astype(ratio.dtype)
     return loss, LossTerms(
         policy_gradient_loss=policy_loss,

@@ -1,12 +1,12 @@
-"""Checkpoints of a run: the whole train state and the host's counters, by Orbax; the only file that
-knows Orbax.
+"""Checkpoints of a run: the whole train state and the host's counters, by Orbax.
 
-One checkpoint holds two parts: `driver` (network and reward scale, all that another track or `kart
-eval` needs) and `rest` (optimiser, karts, keys, counters). Beside them stand the host's `Progress`
-and, per part, its layout and the SHA-256 of its bytes, and in `files.json` that of each file, so
-that a foreign, older, truncated or altered checkpoint is known for what it is before use: Orbax,
-given a damaged file, fills standard error from threads of its own. It writes into a temporary
-folder and renames it, so a kill in the middle leaves the earlier checkpoints whole.
+The only file that knows Orbax. One checkpoint holds two parts: `driver` (network and reward scale,
+all that another track or `kart eval` needs) and `rest` (optimiser, karts, keys, counters). Beside
+them stand the host's `Progress` and, per part, its layout and the SHA-256 of its bytes, and in
+`files.json` that of each file, so that a foreign, older, truncated or altered checkpoint is known
+for what it is before use: Orbax, given a damaged file, fills standard error from threads of its
+own. It writes into a temporary folder and renames it, so a kill in the middle leaves the earlier
+checkpoints whole.
 """
 
 import dataclasses
@@ -16,7 +16,8 @@ import logging
 import math
 import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,6 +32,7 @@ from kart_jax.files import replacing
 from train.ppo.return_scale import ReturnScale
 from train.ppo.train_state import TrainState
 from train.run import checkpoint_scores, hosts
+from train.run.checkpoint_folder import by_steps, find, is_checkpoint
 from train.run.progress import Progress, from_json
 
 FORMAT = "kart_jax train state 1"
@@ -38,8 +40,6 @@ FILES = "files.json"
 KEEP_LATEST = 3
 WORST = (-math.inf, -math.inf)  # score of what cannot be read
 T = TypeVar("T")
-
-logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every step of every save
 
 
 class Driver(struct.PyTreeNode):
@@ -49,15 +49,29 @@ class Driver(struct.PyTreeNode):
     scale: ReturnScale  # in whose units the critic counts
 
 
-def _leaf(leaf: jax.Array) -> np.ndarray:
-    """A leaf as plain numbers on the host; typed keys give their words."""
+@contextmanager
+def quiet_orbax() -> Iterator[None]:
+    """Keep Orbax from telling every step of every save, and what it thinks of other versions."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+
+
+def _numbers(leaf: jax.Array) -> np.ndarray:
+    """Return a leaf as plain numbers on the host; typed keys give their words."""
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     return np.asarray(leaf)
 
 
 def layout(tree: Any) -> str:
-    """SHA-256 of the names, shapes and types of a tree of arrays (or of their abstract values)."""
+    """Return the SHA-256 of names, shapes and types of a tree of arrays or abstract values."""
     digest = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         digest.update(f"{jax.tree_util.keystr(path)} {leaf.shape} {leaf.dtype}\n".encode())
@@ -65,10 +79,10 @@ def layout(tree: Any) -> str:
 
 
 def content(tree: Any) -> str:
-    """SHA-256 of the bytes of a tree of arrays."""
+    """Return the SHA-256 of the bytes of a tree of arrays."""
     digest = hashlib.sha256()
     for leaf in jax.tree.leaves(tree):
-        digest.update(np.ascontiguousarray(_leaf(leaf)).tobytes())
+        digest.update(np.ascontiguousarray(_numbers(leaf)).tobytes())
     return digest.hexdigest()
 
 
@@ -81,26 +95,29 @@ def parts(state: TrainState) -> dict[str, Any]:
 
 
 class Checkpoints:
-    """The `checkpoints` folder of a run, open for writing; keeps the latest three and the best by
-    `Progress.score`.
+    """The `checkpoints` folder of a run, open for writing.
 
-    Orbax's own manager of such a folder is not used: it reads every checkpoint when it opens, and
-    one damaged file keeps it from opening at all.
+    It keeps the latest three and the best by `Progress.score`. Orbax's own manager of such a folder
+    is not used: it reads every checkpoint when it opens, and one damaged file keeps it from opening
+    at all.
     """
 
     def __init__(self, directory: Path, steps: int):
-        """Open for a run that stands at `steps`: half-written checkpoints and the exam go, later
-        ones go aside."""
+        """Open for a run that stands at `steps`.
+
+        Half-written checkpoints and the scores go, later checkpoints go aside.
+        """
         self._directory = directory
         if not hosts.first():
             return
-        checkpoint_scores.forget(
-            directory.parent
-        )  # what is saved from now on may be another driver after as many steps
+
+        # What is saved from now on may be another driver after as many steps.
+        checkpoint_scores.forget(directory.parent)
+
         for path in directory.iterdir():
             if path.name.partition(".orbax-checkpoint-tmp")[1]:
                 shutil.rmtree(path)
-        for step, path in _numbered(directory).items():
+        for step, path in by_steps(directory).items():
             if step > steps:
                 aside = path.with_name(f"{step}.abandoned")
                 shutil.rmtree(aside, ignore_errors=True)
@@ -115,90 +132,54 @@ class Checkpoints:
         """
         saved = parts(state)
         about = {
-            name: {"layout": layout(part), "content": content(hosts.gathered(part))}
+            name: {"layout": layout(part), "content": content(hosts.gather(part))}
             for name, part in saved.items()
         }
         notes: Any = {"format": FORMAT, "parts": about, "progress": dataclasses.asdict(progress)}
-        path = str((self._directory / str(steps)).resolve())
-        ocp.save_checkpointables(path, saved, overwrite=True, custom_metadata=notes)
+
+        path = (self._directory / str(steps)).resolve()
+        with quiet_orbax():
+            ocp.save_checkpointables(str(path), saved, overwrite=True, custom_metadata=notes)
+
         if hosts.first():
-            with replacing(Path(path) / FILES) as part:
-                part.write_text(json.dumps(_digests(Path(path)), indent=0))
+            with replacing(path / FILES) as part:
+                part.write_text(json.dumps(_digests(path), indent=0))
             self._prune()
 
     def _prune(self) -> None:
         """Delete all but the latest and the best."""
-        found = _numbered(self._directory)
+        found = by_steps(self._directory)
         latest = sorted(found)[-KEEP_LATEST:]
         best = max(found, key=lambda step: (_score(found[step]), step))
         for step in set(found) - {best, *latest}:
             shutil.rmtree(found[step])
 
 
-def _numbered(directory: Path) -> dict[int, Path]:
-    """Checkpoint folders by step; unfinished ones have other names."""
-    if not directory.is_dir():
-        return {}
-    return {
-        int(path.name): path
-        for path in directory.iterdir()
-        if path.name.isdigit() and path.is_dir()
-    }
-
-
-def _is_one(place: Path) -> bool:
-    """Whether a path is that of one checkpoint."""
-    return place.name.isdigit() and place.parent.name == "checkpoints"
-
-
-def find(place: Path) -> list[Path]:
-    """Checkpoints to try, best choice first.
-
-    Args:
-        place: a run folder, its `checkpoints`, or one checkpoint.
-
-    Returns:
-        That checkpoint (or the latest) and the older ones of the same run behind it, newest first.
-        InputError when there is none.
-    """
-    if _is_one(place):
-        directory, latest = place.parent, int(place.name)
-    else:
-        directory, latest = (place if place.name == "checkpoints" else place / "checkpoints"), 2**63
-    found = _numbered(directory)
-    if latest != 2**63 and latest not in found:
-        raise InputError(
-            f"{place}: there is no such checkpoint; {directory} holds {sorted(found) or 'none'}"
-        )
-    chosen = [found[step] for step in sorted(found, reverse=True) if step <= latest]
-    if not chosen:
-        raise InputError(
-            f"{place}: holds no checkpoint; give a run folder, or one folder in its checkpoints"
-        )
-    return chosen
-
-
 def best_first(place: Path) -> list[Path]:
-    """Like `find`, but a run's checkpoints the best first: by what they did in the exam, then by
-    `Progress.score`.
+    """Find checkpoints like `checkpoint_folder.find`, but a run's the best first.
 
-    Of equals the later comes first.
+    The best is the one that scored best in the checkpoint selection, then by `Progress.score`; of
+    equals the later comes first.
     """
     found = find(place)
-    if _is_one(place):
+    if is_checkpoint(place):
         return found
-    noted = checkpoint_scores.read(found[0].parent.parent)
+    selected = checkpoint_scores.read(found[0].parent.parent)
 
-    def rank(path: Path) -> tuple[checkpoint_scores.Mark, tuple[float, float], int]:
-        return noted.get(int(path.name), checkpoint_scores.NONE), _score(path), int(path.name)
+    def rank(path: Path) -> tuple[checkpoint_scores.Score, tuple[float, float], int]:
+        steps = int(path.name)
+        return selected.get(steps, checkpoint_scores.NO_LAP), _score(path), steps
 
     return sorted(found, key=rank, reverse=True)
 
 
 def _notes(path: Path) -> dict[str, Any]:
-    """What `save` noted beside the arrays; InputError when it is not ours, anything when it is
-    damaged."""
-    notes = ocp.checkpointables_metadata(str(path.resolve())).custom_metadata
+    """Return what `save` noted beside the arrays.
+
+    InputError when the checkpoint is not ours, anything when it is damaged.
+    """
+    with quiet_orbax():
+        notes = ocp.checkpointables_metadata(str(path.resolve())).custom_metadata
     if not isinstance(notes, dict) or notes.get("format") != FORMAT:
         raise InputError(
             f"{path}: is not a checkpoint of this version of kart_jax; give another one"
@@ -207,43 +188,42 @@ def _notes(path: Path) -> dict[str, Any]:
 
 
 def _digests(path: Path) -> dict[str, str]:
-    """SHA-256 of each file of a checkpoint, by its path there."""
+    """Return the SHA-256 of each file of a checkpoint, by its path there."""
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.suffix != ".part")
     return {file.relative_to(path).as_posix(): _digest(file) for file in files}
 
 
 def _digest(file: Path) -> str:
-    """SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def _check_files(path: Path, wanted: dict[str, Any]) -> None:
-    """InputError when a file of the wanted parts is not as it was written; one from before there
-    was a list passes."""
+    """Raise `InputError` when a file of the wanted parts is not as it was written.
+
+    A checkpoint from before there was a list passes.
+    """
     if not (path / FILES).is_file():
         return
     for name, digest in json.loads((path / FILES).read_text()).items():
-        if name.partition("/")[0] in wanted and not (
-            (path / name).is_file() and _digest(path / name) == digest
-        ):
+        file = path / name
+        if name.partition("/")[0] in wanted and not (file.is_file() and _digest(file) == digest):
             raise InputError(
                 f"{path}: is damaged, its file {name} is not as it was written; use another"
             )
 
 
 def _score(path: Path) -> tuple[float, float]:
-    """Score of a checkpoint; the lowest when it cannot be read."""
+    """Return the score of a checkpoint; the lowest when it cannot be read."""
     try:
         return from_json(_notes(path)["progress"]).score
-    except (
-        Exception
-    ):  # whatever a damaged file raises: it is refused, with its reason, when it is read
+    except Exception:
+        # Whatever a damaged file raises: it is refused, with its reason, when it is read.
         return WORST
 
 
 def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]:
-    """Read parts of one checkpoint into the layout of `wanted`; InputError says what is wrong with
-    it."""
+    """Read parts of one checkpoint into the layout of `wanted`; `InputError` says what is wrong."""
     try:
         notes = _notes(path)
         about = notes["parts"]
@@ -251,20 +231,21 @@ def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]
             if about[name]["layout"] != layout(part):
                 raise InputError(
                     f"{path}: its {name} has another layout than this run asks for; use the same "
-                    "--frame-stack, "
-                    f"--telemetry-only and --vector-envs as the run that wrote it"
+                    "--frame-stack, --telemetry-only and --vector-envs as the run that wrote it"
                 )
         _check_files(path, wanted)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+
+        with quiet_orbax():
             found = ocp.load_checkpointables(str(path.resolve()), jax.tree.map(_abstract, wanted))
         progress = from_json(notes["progress"])
+
     except InputError:
         raise
     except Exception as error:  # a damaged file may raise anything inside Orbax and TensorStore
         raise InputError(
             f"{path}: is damaged and cannot be read ({type(error).__name__}); use another"
         ) from error
+
     for name, part in found.items():
         if content(part) != about[name]["content"]:
             raise InputError(
@@ -275,14 +256,16 @@ def _read(path: Path, wanted: dict[str, Any]) -> tuple[dict[str, Any], Progress]
 
 
 def _abstract(leaf: Any) -> jax.ShapeDtypeStruct:
-    """Shape and type of a leaf, to be placed on the default device."""
+    """Return shape and type of a leaf, to be placed on the default device."""
     where = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=where)
 
 
 def _first_readable(paths: list[Path], read: Callable[[Path], T], warn: Callable[[str], None]) -> T:
-    """Read the first checkpoint that is good; warn of each bad one, InputError with the first
-    reason if none is."""
+    """Read the first checkpoint that is good and warn of each bad one before it.
+
+    InputError with the first reason if none is good.
+    """
     reasons: list[str] = []
     for path in paths:
         try:
@@ -313,6 +296,5 @@ def restore(
 
 
 def restore_driver(paths: list[Path], like: Driver, warn: Callable[[str], None]) -> Driver:
-    """Read network and reward scale from the first good checkpoint of `paths`; errors as in
-    `restore`."""
+    """Read network and reward scale from the first good one of `paths`; errors as in `restore`."""
     return _first_readable(paths, lambda path: _read(path, {"driver": like})[0]["driver"], warn)

@@ -1,5 +1,7 @@
-"""What the checkpoints of a run did in its exam: `exam.json` in its folder, written by `exam`, read
-to choose one."""
+"""How the checkpoints of a run scored in its checkpoint selection: `exam.json` in its folder.
+
+`train.evaluation.selection` writes it; whoever wants the best checkpoint reads it.
+"""
 
 import json
 from pathlib import Path
@@ -7,15 +9,14 @@ from pathlib import Path
 from kart_jax.files import replacing
 
 FILE = "exam.json"
-NONE = (0.0, 0.0)  # of a checkpoint that was not there, or had no clean lap
 
-Mark = tuple[
-    float, float
-]  # share of the drives with a clean lap, minus the mean lap in s: larger is better
+# Share of the drives with a clean lap, minus the mean lap in s: larger is better.
+Score = tuple[float, float]
+NO_LAP: Score = (0.0, 0.0)  # of a checkpoint that was not there, or had no clean lap
 
 
 def write(run: Path, results: dict[int, tuple[float, float | None]]) -> None:
-    """Note the exam of a run.
+    """Note how the checkpoints of a run scored.
 
     Args:
         run: its folder.
@@ -30,9 +31,11 @@ def write(run: Path, results: dict[int, tuple[float, float | None]]) -> None:
         part.write_text(json.dumps(rows, indent=2) + "\n")
 
 
-def read(run: Path) -> dict[int, Mark]:
-    """Steps -> mark of each checkpoint that lapped; empty when there was no exam or its file is
-    damaged."""
+def read(run: Path) -> dict[int, Score]:
+    """Return the score of each checkpoint that lapped, by its steps.
+
+    Empty when there was no selection or its file is damaged.
+    """
     try:
         rows = json.loads((run / FILE).read_text())
         lapped = {int(steps): row for steps, row in rows.items() if row["completion_rate"] > 0.0}
@@ -45,5 +48,5 @@ def read(run: Path) -> dict[int, Mark]:
 
 
 def forget(run: Path) -> None:
-    """Take back the exam of a run that goes on."""
+    """Take back the scores of a run that goes on."""
     (run / FILE).unlink(missing_ok=True)

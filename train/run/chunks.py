@@ -1,8 +1,9 @@
-"""The device's side of runs side by side: one chunk runs while the host reads what the one before
-told."""
+"""The device's side of runs side by side.
+
+One chunk runs while the host reads the metrics of the one before.
+"""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -14,50 +15,66 @@ from train.ppo.train_state import TrainState
 from train.ppo.update import chunk
 from train.run import trace_cache
 from train.run.placement import replicate, stack
-
-if TYPE_CHECKING:
-    from train.run.types import Run
+from train.run.types import Run
 
 
 class Chunks:
     """Chunks of one run, or of several side by side in one program."""
 
-    def __init__(self, runs: Sequence["Run"], keep: bool = False):
-        """Take over the states of the runs; `keep` as in `train.run.trace_cache`: what was traced
-        before is not traced again."""
+    def __init__(self, runs: Sequence[Run]):
+        """Take over the states of the runs."""
         self.runs = runs
         self.pending: UpdateMetrics | None = None
+
         lead = runs[0]
-        self.state, self.hyper = lead.state, lead.hyper
+        self.state = lead.state
+        self.hyperparameters = lead.hyperparameters
         if len(runs) > 1:
             self.state = stack([run.state for run in runs], lead.mesh)
-            hypers = jax.tree.map(lambda *leaves: jnp.stack(leaves), *(run.hyper for run in runs))
-            self.hyper = replicate(hypers, lead.mesh)
-        given = (lead.graph, lead.env, lead.settings, self.hyper, self.state, lead.mesh, len(runs))
-        self.chunk = (trace_cache.find(*given) if keep else None) or self._trace
+            stacked = jax.tree.map(
+                lambda *leaves: jnp.stack(leaves), *(run.hyperparameters for run in runs)
+            )
+            self.hyperparameters = replicate(stacked, lead.mesh)
+
+        cached = trace_cache.find(
+            lead.graph,
+            lead.env,
+            lead.config,
+            self.hyperparameters,
+            self.state,
+            lead.mesh,
+            len(runs),
+        )
+        self.chunk = cached or self._trace
 
     def launch(self) -> list[UpdateMetrics]:
-        """Start a chunk; returns what the one before told, see `finish`."""
+        """Start a chunk; returns the metrics of the one before, see `finish`."""
         before = self.pending
-        self.state, self.pending = self.chunk(self.runs[0].env, self.hyper, self.state)
-        return self._told(before)
+        self.state, self.pending = self.chunk(self.runs[0].env, self.hyperparameters, self.state)
+        return self._per_run(before)
 
     def _trace(
         self, env: KartEnv, hyper: Hyperparameters, state: TrainState
     ) -> tuple[TrainState, UpdateMetrics]:
-        """A chunk, traced by this process."""
+        """Run a chunk that this process traces."""
         lead = self.runs[0]
         return chunk(
-            lead.graph, env, lead.settings.ppo.shape, hyper, state, lead.mesh, runs=len(self.runs)
+            lead.graph, env, lead.config.ppo.shape, hyper, state, lead.mesh, runs=len(self.runs)
         )
 
     def finish(self) -> list[UpdateMetrics]:
-        """Wait for the chunk under way; what its updates told, stacked, for each run; nothing if
-        none is."""
-        before, self.pending = self.pending, None
-        return self._told(before)
+        """Wait for the chunk under way.
 
-    def _told(self, pending: UpdateMetrics | None) -> list[UpdateMetrics]:
+        Returns:
+            For each run the metrics of the chunk's updates, stacked, on the host; nothing when no
+            chunk was under way.
+        """
+        before = self.pending
+        self.pending = None
+        return self._per_run(before)
+
+    def _per_run(self, pending: UpdateMetrics | None) -> list[UpdateMetrics]:
+        """Bring the metrics of a chunk to the host, those of each run apart."""
         if pending is None:
             return []
         host = jax.device_get(pending)

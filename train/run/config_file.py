@@ -1,4 +1,4 @@
-"""Reads the `config.json` of a run, which people may have edited: every field is checked before it
+"""Reads the `config.json` of a run, which people may have edited: each field is checked before it
 is believed."""
 
 import dataclasses
@@ -11,14 +11,13 @@ from types import NoneType, UnionType
 from typing import Any, Literal
 
 from kart_jax.errors import InputError
-from train.ppo.config import PPOConfig
-from train.run.config import Settings
+from train.run.config import RunConfig
 
 UNIONS = (UnionType, typing.Union)  # the second is what `Literal[...] | None` is
 
 
 def holds(hint: Any, value: object) -> bool:
-    """Whether a JSON value may stand in a field of this type."""
+    """Return whether a JSON value may stand in a field of this type."""
     kind, inside = typing.get_origin(hint) or hint, typing.get_args(hint)
     if kind is Literal:
         return isinstance(value, str) and value in inside
@@ -36,9 +35,11 @@ def holds(hint: Any, value: object) -> bool:
 
 
 def named(hint: Any) -> str:
-    """What a field of this type holds, in JSON's words."""
+    """Say what a field of this type holds, in JSON's words."""
     if typing.get_origin(hint) is Literal:
         return f"one of {', '.join(typing.get_args(hint))}"
+    if typing.get_origin(hint) in UNIONS:
+        return " or ".join(map(named, typing.get_args(hint)))
     words = {
         int: "a whole number",
         float: "a finite number",
@@ -46,57 +47,59 @@ def named(hint: Any) -> str:
         str: "a string",
         NoneType: "null",
     }
-    if typing.get_origin(hint) in UNIONS:
-        return " or ".join(map(named, typing.get_args(hint)))
     return words.get(hint, "a list of strings" if typing.get_origin(hint) is tuple else "an object")
 
 
-def _checked(
-    cls: type, values: Any, source: Path, later: frozenset[str] = frozenset()
-) -> dict[str, Any]:
-    """The mapping itself if it has exactly the fields of the dataclass, with values of their types.
+def load_config(path: Path) -> RunConfig:
+    """Read the `config.json` of a run.
 
-    Fields named in `later` may be missing: runs older than they have their defaults.
+    A field that is missing has its declared default. InputError when the file or a field without
+    default is missing, and when it is damaged or holds what this version does not know.
     """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        # ValueError: no UTF-8, no JSON, a number without end
+        raise InputError(
+            f"{path}: cannot be read ({type(error).__name__}); give the folder of a training run"
+        ) from error
+    return _read(RunConfig, values, path)
+
+
+C = typing.TypeVar("C")
+
+
+def _read(config: type[C], values: Any, source: Path) -> C:
+    """Make a config, and those in it, of a JSON object; `InputError` begins with its file."""
     if not isinstance(values, Mapping):
         raise InputError(
             f"{source}: holds {type(values).__name__}; it must hold the settings of a training run"
         )
-    hints = typing.get_type_hints(cls)
-    if wrong := (set(hints) ^ set(values)) - later:
+    hints = typing.get_type_hints(config)
+    required = {
+        field.name
+        for field in dataclasses.fields(typing.cast(Any, config))
+        if field.default is dataclasses.MISSING
+    }
+    if wrong := (required - set(values)) | (set(values) - set(hints)):
         raise InputError(
             f"{source}: field {sorted(wrong)[0]} is missing or unknown; it is no run of this "
             "version"
         )
-    for field, value in values.items():
-        if not holds(hints[field], value):
+
+    fields: dict[str, Any] = {}
+    for name, value in values.items():
+        hint = hints[name]
+        if not holds(hint, value):
             raise InputError(
-                f"{source}: {field} is {json.dumps(value)[:80]}; it must be {named(hints[field])}"
+                f"{source}: {name} is {json.dumps(value)[:80]}; it must be {named(hint)}"
             )
-    return dict(values)
+        if dataclasses.is_dataclass(hint):
+            fields[name] = _read(typing.cast(Any, hint), value, source)
+        else:
+            fields[name] = tuple(value) if isinstance(value, list) else value
 
-
-def load_settings(path: Path) -> Settings:
-    """Read the `config.json` of a run; InputError when it is missing, damaged or of another
-    version."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (
-        OSError,
-        ValueError,
-        RecursionError,
-    ) as error:  # ValueError: no UTF-8, no JSON, a number without end
-        raise InputError(
-            f"{path}: cannot be read ({type(error).__name__}); give the folder of a training run"
-        ) from error
-    values = _checked(
-        Settings,
-        values,
-        path,
-        frozenset({"backbone", "backbone_trainable", "randomize", "precision"}),
-    )
-    ppo = _checked(PPOConfig, values["ppo"], path, frozenset({"shards"}))
-    try:
-        return Settings(**{**values, "ppo": PPOConfig(**ppo), "tracks": tuple(values["tracks"])})
+        return config(**fields)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{source}: {error}") from error

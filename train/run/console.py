@@ -1,4 +1,4 @@
-"""What a run tells on the screen: a bar on a terminal, plain lines elsewhere."""
+"""What a run shows on the screen: a bar on a terminal, plain lines elsewhere."""
 
 import math
 import time
@@ -12,7 +12,7 @@ LINE_EVERY = 15.0  # s between plain lines
 
 
 def clock(seconds: float) -> str:
-    """Seconds as "1 h 02 min", "3 min 05 s" or "42 s"."""
+    """Write seconds as "1 h 02 min", "3 min 05 s" or "42 s"."""
     whole = round(seconds)
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
@@ -23,7 +23,7 @@ class Screen:
     """Shows a run's progress; use as a context manager."""
 
     def __init__(self, total: int, start: int, console: Console | None = None):
-        """For a run of `total` environment steps that stands at `start`."""
+        """Open for a run of `total` environment steps that stands at `start`."""
         self._console = console or Console()
         self._total = total
         self._start = start
@@ -60,11 +60,13 @@ class Screen:
         reward = "none yet" if math.isnan(progress.mean_return) else f"{progress.mean_return:.0f}"
         text = f"{fps:,.0f} steps/s · reward {reward} · laps {progress.laps} · best lap {best}"
         self._bar.update(self._task, completed=steps, text=text)
+
         now = time.monotonic()
         if self._console.is_terminal or (
             now - self._last_line < LINE_EVERY and steps < self._total
         ):
             return
+
         self._last_line = now
         pace = (steps - self._start) / max(now - self._begun, 1e-9)
         left = clock(max(self._total - steps, 0) / max(pace, 1e-9))

@@ -1,76 +1,44 @@
-"""A training run from start to end: compiled chunks of updates on the device, logging and saving on
-the host.
+"""A training run from start to end: compiled chunks on the device, logs and saves on the host.
 
 While the device works on a chunk, the host writes down the one before it. At a checkpoint it waits:
 the state is saved first, because the next chunk reuses its memory.
 """
 
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
 
 from rich.console import Console
 
 from kart_jax.files import locked
 from train.ppo.metrics import UpdateMetrics
-from train.run import hosts
+from train.run import hosts, stop_requests
 from train.run.chunks import Chunks
-from train.run.config import TrainConfig
 from train.run.console import Screen
 from train.run.prepare import prepare
 from train.run.progress import together
 from train.run.reporter import Reporter, divergence, farewell
+from train.run.request import TrainConfig
 from train.run.types import Run, RunResult
 
+# Given the environment steps of an update and the scalars of each run.
+Spread = Callable[[int, list[dict[str, float]]], None]
 
-def train(config: TrainConfig, quiet: bool = False, keep: bool = False) -> RunResult:
-    """Do what `kart train` is asked for, without a word if `quiet`; InputError when it cannot be
-    done.
 
-    `keep`: the sources are as they lie on the disk, so what was traced of them may be kept, see
-    `train.run.trace_cache`.
+def train(config: TrainConfig, quiet: bool = False) -> RunResult:
+    """Do what `kart train` is asked for, without a word if `quiet`.
+
+    InputError when it cannot be done.
     """
     run, notes = prepare(config)
-    return drive(
-        run, notes, Console(stderr=config.json, quiet=quiet or not hosts.first()), keep=keep
-    )
+    console = Console(stderr=config.json, quiet=quiet or not hosts.first())
+    return run_training(run, notes, console)
 
 
-@contextmanager
-def stop_requests() -> Iterator[list[int]]:
-    """Collect Ctrl-C and SIGTERM instead of dying of them; a second one of the same kind acts as
-    usual."""
-    received: list[int] = []
-    if (
-        threading.current_thread() is not threading.main_thread()
-    ):  # only the main thread may handle signals
-        yield received
-        return
-    before: dict[int, Any] = {
-        int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)
-    }
-
-    def note(number: int, _: object) -> None:
-        received.append(number)
-        signal.signal(number, before[number])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def drive(
+def run_training(
     run: Run,
     notes: Sequence[str] = (),
     console: Console | None = None,
     after_save: Callable[[], None] = lambda: None,
-    keep: bool = False,
 ) -> RunResult:
     """Train until the steps are done, a stop is asked for or training diverges.
 
@@ -78,88 +46,113 @@ def drive(
 
     Args:
         run: from `prepare`, with its `notes`, which are shown first.
+        notes: from `prepare`.
         console: where to show them and the progress; None = standard output.
         after_save: called whenever a checkpoint is complete, for instance to bring it to a safe
             place.
-        keep: see `train`.
     """
-    return drive_together(
-        [run], (*notes, f"run folder {run.folder.path}"), console, after_save, keep=keep
-    )[0]
+    shown = (*notes, f"run folder {run.folder.path}")
+    return run_side_by_side([run], shown, console, after_save)[0]
 
 
-def drive_together(
+def run_side_by_side(
     runs: Sequence[Run],
     notes: Sequence[str],
     console: Console | None = None,
     after_save: Callable[[], None] = lambda: None,
-    spread: Callable[[int, list[dict[str, float]]], None] = lambda steps, rows: None,
-    keep: bool = False,
+    spread: Spread = lambda steps, rows: None,
 ) -> list[RunResult]:
-    """Train runs that share one compiled program side by side, see `cohort`; otherwise as `drive`.
+    """Train runs that share one compiled program, see `cohort`; otherwise as `run_training`.
 
     Args:
         runs: at the same step; the environment, the network and the devices of the first serve all.
         notes: shown first.
-        console, after_save: as in `drive`.
+        console: as in `run_training`.
+        after_save: as in `run_training`.
         spread: called after every update with its environment steps and the scalars of each run.
-        keep: see `train`.
 
     Returns:
         What became of each run. One that diverges is left behind, the others go on.
     """
-    lead, many = runs[0], len(runs) > 1
-    settings = lead.settings
-    total = settings.chunks * settings.steps_per_chunk
-    with hold(runs), stop_requests() as stops, Screen(total, lead.steps, console) as screen:
+    lead = runs[0]
+    total = lead.config.chunks * lead.config.steps_per_chunk
+    with (
+        hold(runs),
+        stop_requests.collect() as stops,
+        Screen(total, lead.steps, console) as screen,
+    ):
         for note in notes:
             screen.say(note)
-        if total != settings.timesteps:
-            whole = f"chunks of {settings.steps_per_chunk:,}"
+        if total != lead.config.timesteps:
             screen.say(
-                f"{total:,} steps: the {settings.timesteps:,} asked for, rounded up to whole "
-                f"{whole}"
+                f"{total:,} steps: the {lead.config.timesteps:,} asked for, rounded up to whole "
+                f"chunks of {lead.config.steps_per_chunk:,}"
             )
+
+        many = len(runs) > 1
         reporters = [
             Reporter(run, screen, f"{run.folder.path.name}: " if many else "") for run in runs
         ]
-        chunks = Chunks(runs, keep)
-        launched = last_saved = lead.steps
+        last_saved = run_chunks(reporters, screen, stops, after_save, spread)
 
-        def stop() -> bool:
-            return hosts.any_of(bool(stops))
-
-        while (
-            launched < total and not stop() and not all(reporter.diverged for reporter in reporters)
-        ):
-            finished = chunks.launch()  # the chunk before, while this one runs
-            launched += settings.steps_per_chunk
-            report(finished, reporters, screen, spread)
-            if launched // settings.checkpoint_freq > last_saved // settings.checkpoint_freq:
-                report(chunks.finish(), reporters, screen, spread)
-                chunks.hand_out()
-                for reporter in reporters:
-                    reporter.save(after_save)
-                last_saved = launched
-        report(chunks.finish(), reporters, screen, spread)
-        chunks.hand_out()
-        stopped = stop()
+        stopped = hosts.any_of(bool(stops))
         for reporter in reporters:
-            if launched > last_saved:
+            if lead.steps > last_saved:
                 reporter.save(after_save)
             if not reporter.diverged:
                 screen.say(reporter.name + farewell(reporter.run, stopped))
             reporter.close()
+
     return [
         RunResult(
-            one.run.folder,
-            one.run.steps,
-            one.run.progress,
-            stopped,
-            divergence(one.run) if one.diverged else None,
+            folder=one.run.folder,
+            steps=one.run.steps,
+            progress=one.run.progress,
+            interrupted=stopped,
+            failure=divergence(one.run) if one.diverged else None,
         )
         for one in reporters
     ]
+
+
+def run_chunks(
+    reporters: Sequence[Reporter],
+    screen: Screen,
+    stops: Sequence[int],
+    after_save: Callable[[], None],
+    spread: Spread,
+) -> int:
+    """Run chunk after chunk of the runs, until none is left or wanted; give each run its state.
+
+    Returns:
+        The environment steps at the last checkpoint, or at the start.
+    """
+    runs = [reporter.run for reporter in reporters]
+    config = runs[0].config
+    total = config.chunks * config.steps_per_chunk
+    chunks = Chunks(runs)
+    launched = runs[0].steps
+    last_saved = launched
+
+    while (
+        launched < total
+        and not hosts.any_of(bool(stops))
+        and not all(reporter.diverged for reporter in reporters)
+    ):
+        finished = chunks.launch()  # the chunk before, while this one runs
+        launched += config.steps_per_chunk
+        report(finished, reporters, screen, spread)
+
+        if launched // config.checkpoint_freq > last_saved // config.checkpoint_freq:
+            report(chunks.finish(), reporters, screen, spread)
+            chunks.hand_out()
+            for reporter in reporters:
+                reporter.save(after_save)
+            last_saved = launched
+
+    report(chunks.finish(), reporters, screen, spread)
+    chunks.hand_out()
+    return last_saved
 
 
 @contextmanager
@@ -175,15 +168,16 @@ def report(
     finished: list[UpdateMetrics],
     reporters: Sequence[Reporter],
     screen: Screen,
-    spread: Callable[[int, list[dict[str, float]]], None],
+    spread: Spread,
 ) -> None:
     """Write down a finished chunk of each run, if there is one."""
     if not finished:
         return
     lead = reporters[0].run
     steps = lead.steps
-    told = [reporter.take(stacked) for reporter, stacked in zip(reporters, finished, strict=True)]
-    for number, rows in enumerate(zip(*told, strict=True), 1):
-        spread(steps + number * lead.settings.ppo.steps_per_update, list(rows))
-    pace = sum(rows[-1]["train/fps"] for rows in told)
+    taken = [reporter.take(stacked) for reporter, stacked in zip(reporters, finished, strict=True)]
+    for number, rows in enumerate(zip(*taken, strict=True), 1):
+        spread(steps + number * lead.config.ppo.steps_per_update, list(rows))
+
+    pace = sum(rows[-1]["train/fps"] for rows in taken)
     screen.show(lead.steps, pace, together([reporter.run.progress for reporter in reporters]))

@@ -1,5 +1,7 @@
-"""Where the numbers of a run are written: TensorBoard events and `metrics.csv`, one row per
-update."""
+"""Where the numbers of a run are written: TensorBoard events and `metrics.csv`.
+
+Each update is one row.
+"""
 
 import csv
 import math
@@ -10,12 +12,15 @@ from train.run.run_folder import RunFolder
 
 
 def drop_rows_after(path: Path, steps: int) -> None:
-    """Cut `metrics.csv` back to the checkpoint from which a run goes on: rows that it will write
-    again go."""
+    """Cut `metrics.csv` back to the checkpoint from which a run goes on.
+
+    The rows that it will write again go.
+    """
     if not path.exists():
         return
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
+
     # A kill may have cut the last row short: it has no full set of columns, or lies behind the
     # checkpoint anyway.
     kept = [row for row in rows[1:] if len(row) == len(rows[0]) and int(row[0]) <= steps]
@@ -23,12 +28,14 @@ def drop_rows_after(path: Path, steps: int) -> None:
         csv.writer(file).writerows(rows[:1] + kept)
 
 
-class Log:
+class MetricsLog:
     """Open files of a run."""
 
     def __init__(self, folder: RunFolder, steps: int):
-        """Open for a run that stands at `steps` environment steps; later entries of an earlier
-        session are dropped."""
+        """Open for a run that stands at `steps` environment steps.
+
+        Later entries of an earlier session are dropped.
+        """
         from tensorboardX import SummaryWriter
 
         drop_rows_after(folder.metrics, steps)

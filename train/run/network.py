@@ -1,5 +1,4 @@
-"""The whole state of a training run on the device: what a checkpoint holds and a resumed run
-needs."""
+"""The network of a run, in the form that suits the backend."""
 
 from functools import partial
 
@@ -7,61 +6,41 @@ import jax
 from flax import nnx
 
 from train.networks import actor_critic, convolution, resnet
-from train.networks.config import BackboneName, PrecisionName
-from train.run.config import Settings
+from train.networks.config import NetworkConfig
 
 
 def build_network(
-    settings: Settings, key: jax.Array, weights: resnet.Weights | None = None
+    config: NetworkConfig, key: jax.Array, weights: resnet.Weights | None = None
 ) -> tuple[nnx.GraphDef[actor_critic.ActorCritic], nnx.State]:
-    """The network of these settings in the form that suits the backend: static graph and fresh
-    parameters.
+    """Build the static graph and fresh parameters of a network.
 
     `weights` are those of a pretrained backbone; without them it is all zeros, to be filled from a
     checkpoint.
     """
-    return _draw(
-        key,
-        weights,
-        channels=0 if settings.telemetry_only else 3 * settings.frame_stack,
-        form=convolution.convolution_form(jax.default_backend()),
-        backbone=settings.backbone,
-        trainable=settings.backbone_trainable,
-        initial_std=settings.ppo.initial_std,
-        initial_throttle=settings.ppo.initial_throttle,
-        precision=settings.precision,
-    )
+    return _draw(key, weights, config, convolution.convolution_form(jax.default_backend()))
 
 
-@partial(
-    jax.jit,
-    static_argnames=(
-        "channels",
-        "form",
-        "backbone",
-        "trainable",
-        "initial_std",
-        "initial_throttle",
-        "precision",
-    ),
-)
+@partial(jax.jit, static_argnames=("config", "form"))
 def _draw(
     key: jax.Array,
     weights: resnet.Weights | None,
-    *,
-    channels: int,
+    config: NetworkConfig,
     form: convolution.ConvolutionForm,
-    backbone: BackboneName,
-    trainable: int,
-    initial_std: float,
-    initial_throttle: float,
-    precision: PrecisionName,
 ) -> tuple[nnx.GraphDef[actor_critic.ActorCritic], nnx.State]:
-    """`networks.build` as one program, which JAX's cache on the disk keeps: layer by layer it takes
-    5 s to compile."""
-    encoder = partial(actor_critic.VisionEncoder, precision=precision)
-    if backbone == "resnet18":
-        encoder = partial(resnet.ResNet18, trainable=trainable, weights=weights)
+    """Build the network in one program, which JAX's cache on the disk keeps.
+
+    Layer by layer it takes 5 s to compile.
+    """
+    encoder = partial(actor_critic.VisionEncoder, precision=config.precision)
+    if config.backbone == "resnet18":
+        encoder = partial(resnet.ResNet18, trainable=config.backbone_trainable, weights=weights)
+
     return actor_critic.build(
-        key, channels, form, initial_std, initial_throttle, encoder, precision
+        key,
+        0 if config.telemetry_only else 3 * config.frame_stack,
+        form,
+        config.initial_std,
+        config.initial_throttle,
+        encoder,
+        config.precision,
     )

@@ -1,5 +1,4 @@
-"""What the host knows of a run: counters, laps, the recent episodes; saved with every
-checkpoint."""
+"""What the host knows of a run: counters, laps, recent episodes; saved with every checkpoint."""
 
 import dataclasses
 import math
@@ -10,9 +9,8 @@ from kart_jax.env.reward import TERMS
 from kart_jax.env.types import Cause
 from train.ppo.metrics import UpdateMetrics
 
-WINDOW = (
-    100  # means are over the last updates that together hold at least this many episodes (or laps)
-)
+# Means are over the last updates that together hold at least this many episodes (or laps).
+WINDOW = 100
 
 
 @dataclasses.dataclass
@@ -48,19 +46,22 @@ class Progress:
 
     @property
     def score(self) -> tuple[float, float]:
-        """How good the driver is: clean laps per update first, then the mean return; larger is
-        better."""
+        """How good the driver is: clean laps per update, then the mean return; larger is better."""
         return self.lap_rate, -math.inf if math.isnan(self.mean_return) else self.mean_return
 
     def take(self, update: UpdateMetrics, steps: int) -> dict[str, float]:
-        """Count one update, after which `steps` environment steps are done, and return its scalars
-        by metric name."""
+        """Count one update, after which `steps` environment steps are done.
+
+        Returns its scalars by metric name.
+        """
         self.updates += 1
         self.laps += int(update.laps)
         if int(update.laps):
             self.best_lap = min(float(update.lap_time_min), self.best_lap or math.inf)
             if self.first_lap_steps is None:
-                self.first_lap_steps, self.first_lap_seconds = steps, self.elapsed
+                self.first_lap_steps = steps
+                self.first_lap_seconds = self.elapsed
+
         _push(
             self.recent_episodes,
             [float(update.episodes), float(update.return_sum), float(update.length_sum)],
@@ -69,7 +70,7 @@ class Progress:
         return self._scalars(update)
 
     def _scalars(self, update: UpdateMetrics) -> dict[str, float]:
-        """Metric name to value; nan where there is none yet."""
+        """Return value by metric name; nan where there is none yet."""
         losses = update.losses
         scalars = {
             "rollout/ep_rew_mean": self.mean_return,
@@ -98,8 +99,10 @@ class Progress:
 
 
 def _push(window: list[list[float]], entry: list[float]) -> None:
-    """Append, and drop what is older than the latest `WINDOW` events (first number of each
-    entry)."""
+    """Append, and drop what is older than the latest `WINDOW` events.
+
+    The first number of each entry counts its events.
+    """
     window.append(entry)
     while sum(item[0] for item in window[1:]) >= WINDOW:
         window.pop(0)
@@ -108,14 +111,16 @@ def _push(window: list[list[float]], entry: list[float]) -> None:
 
 
 def _mean(window: list[list[float]], column: int) -> float:
-    """Sum of a column over the number of events; nan when there is none."""
+    """Return the sum of a column over the number of events; nan when there is none."""
     count = sum(item[0] for item in window)
     return sum(item[column] for item in window) / count if count else math.nan
 
 
 def together(parts: Sequence[Progress]) -> Progress:
-    """Runs side by side as one, for the screen: sums of counters, the best lap, all recent episodes
-    and laps."""
+    """Take runs side by side as one, for the screen.
+
+    Counters are summed, the best lap is the best of all, recent episodes and laps are those of all.
+    """
     if len(parts) == 1:
         return parts[0]
     return Progress(
@@ -129,5 +134,5 @@ def together(parts: Sequence[Progress]) -> Progress:
 
 
 def from_json(values: dict[str, Any]) -> Progress:
-    """The inverse of `dataclasses.asdict`."""
+    """Return the inverse of `dataclasses.asdict`."""
     return Progress(**values)

@@ -1,13 +1,17 @@
-"""The folder of a run: `config.json`, `tracks/`, `checkpoints/`, `tensorboard/`, `metrics.csv`,
-`exam.json`, `videos/`, `telemetry/`."""
+"""The folder of a run and what is where in it.
+
+It holds `config.json`, `tracks/`, `checkpoints/`, `tensorboard/`, `metrics.csv`, `exam.json`,
+`videos/` and `telemetry/`.
+"""
 
 import dataclasses
 import itertools
 from pathlib import Path
 
 from kart_jax.errors import InputError
-from train.run.config import Settings, TrainConfig
-from train.run.config_file import load_settings
+from train.run.config import RunConfig
+from train.run.config_file import load_config
+from train.run.request import TrainConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +23,7 @@ class RunFolder:
 
     @property
     def config(self) -> Path:
-        """Settings of the run, JSON."""
+        """Numbers of the run, JSON."""
         return self.path / "config.json"
 
     @property
@@ -52,8 +56,8 @@ class RunFolder:
         """Recordings of the trained driver."""
         return self.path / "telemetry"
 
-    def create(self, settings: Settings) -> None:
-        """Make the folders and write the settings."""
+    def create(self, config: RunConfig) -> None:
+        """Make the folders and write the config."""
         for folder in (
             self.tracks,
             self.checkpoints,
@@ -62,11 +66,11 @@ class RunFolder:
             self.telemetry,
         ):
             folder.mkdir(parents=True, exist_ok=True)
-        settings.save(self.config)
+        config.save(self.config)
 
 
 def _places(name: str, runs_dir: Path) -> tuple[RunFolder, Path]:
-    """The run that a user names and the folder meant in it, by path or by name under `runs_dir`."""
+    """Return the run that a user names and the folder meant in it; see `find`."""
     for place in (Path(name), runs_dir / name):
         for folder in (place, place.parent, place.parent.parent):
             if place.is_dir() and (folder / "config.json").is_file():
@@ -77,34 +81,37 @@ def _places(name: str, runs_dir: Path) -> tuple[RunFolder, Path]:
 
 
 def find(name: str, runs_dir: Path) -> RunFolder:
-    """The run that a user names: its folder, its name under `runs_dir`, or a checkpoint in it;
-    InputError if none."""
+    """Find the run that a user names: its folder, its name under `runs_dir`, or a checkpoint in it.
+
+    InputError when there is none.
+    """
     return _places(name, runs_dir)[0]
 
 
 def checkpoint_place(name: str, runs_dir: Path) -> Path:
-    """Where `checkpoint.find` shall look for what the user names; errors as in `find`."""
+    """Return where to look for the checkpoint that a user names; errors as in `find`."""
     return _places(name, runs_dir)[1]
 
 
-def choose(config: TrainConfig, settings: Settings) -> RunFolder:
+def choose(request: TrainConfig, config: RunConfig) -> RunFolder:
     """Make the folder of a new run; of two processes that ask at once, each gets its own.
 
     A given name that is taken is refused: two runs in one folder would mix their curves. Without a
     name the first free `<track>-<number>` is used, so that `make train` works a second time.
     """
-    runs = Path(config.runs_dir)
-    if config.save_name is not None:
-        folder = runs / config.save_name
+    runs = Path(request.runs_dir)
+    if request.save_name is not None:
+        folder = runs / request.save_name
         if not _claim(folder):
             raise InputError(
-                f"--save-name is {config.save_name}, but {folder} exists; choose another name, "
-                f"or continue that run with --resume-from {config.save_name}"
+                f"--save-name is {request.save_name}, but {folder} exists; choose another name, "
+                f"or continue that run with --resume-from {request.save_name}"
             )
         return RunFolder(folder)
+
     # A generator's name holds a colon, which some file systems and TensorBoard's --logdir do not
     # take.
-    stem = Path(settings.tracks[0]).stem.replace(":", "-")
+    stem = Path(config.tracks[0]).stem.replace(":", "-")
     numbered = (runs / f"{stem}-{number}" for number in itertools.count(1))
     return RunFolder(next(folder for folder in numbered if _claim(folder)))
 
@@ -123,6 +130,6 @@ def _claim(folder: Path) -> bool:
     return True
 
 
-def settings_of(folder: RunFolder) -> Settings:
-    """Settings of an existing run; InputError when they cannot be read."""
-    return load_settings(folder.config)
+def read_config(folder: RunFolder) -> RunConfig:
+    """Read the config of an existing run; InputError when it cannot be read."""
+    return load_config(folder.config)

@@ -1,8 +1,8 @@
-"""The circuits of a run, kept in its folder as copies: it can be rebuilt when a picture has
-changed, moved or gone.
+"""The circuits of a run, kept in its folder as copies.
 
-`tracks/` of a run is a folder of tracks like any other: pictures with their checkpoints.json, and
-centre-line CSVs. Circuits of the generator need no copy, their names say everything.
+So it can be rebuilt when a picture has changed, moved or gone. `tracks/` of a run is a folder of
+tracks like any other: pictures with their checkpoints.json, and centre-line CSVs. Circuits of the
+generator need no copy, their names say everything.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,18 +15,23 @@ from train.run.run_folder import RunFolder
 
 
 def places(folder: RunFolder, names: Sequence[str]) -> dict[str, Path]:
-    """Where the copy of each circuit belongs, by its name or path as given; equal file names are
-    numbered."""
+    """Return where the copy of each circuit belongs, by its name or path as given.
+
+    Equal file names are numbered.
+    """
     found: dict[str, Path] = {}
     for name in dict.fromkeys(names):
-        if catalogue.seeds(name) is not None:
+        if catalogue.generator_seeds(name) is not None:
             continue
         path = Path(name)
         suffix = path.suffix.lower() if path.suffix.lower() in catalogue.SUFFIXES else ".png"
         stem = path.stem if path.suffix.lower() in catalogue.SUFFIXES else path.name
-        number, place = 1, folder.tracks / f"{stem}{suffix}"
+
+        number = 1
+        place = folder.tracks / f"{stem}{suffix}"
         while place in found.values():
-            number, place = number + 1, folder.tracks / f"{stem}-{number + 1}{suffix}"
+            number += 1
+            place = folder.tracks / f"{stem}-{number}{suffix}"
         found[name] = place
     return found
 
@@ -43,32 +48,33 @@ def keep(folder: RunFolder, circuits: Mapping[str, str]) -> None:
     for name, place in places(folder, list(circuits)).items():
         if place.is_file():
             continue
-        path = catalogue.find(circuits[name])
+        path = catalogue.find_track(circuits[name])
         if place.suffix == ".png":
             entries[place.stem] = entry_file.read_raw(path.parent / entry_file.FILE_NAME)[path.stem]
-            entry_file.write(index, entries)
+            entry_file.write_entries(index, entries)
         with replacing(place) as part:
             part.write_bytes(path.read_bytes())
 
 
 def own(folder: RunFolder, names: Sequence[str]) -> dict[str, str]:
-    """Each circuit of a run by name, and where to load it: its copy, or its name where it has
-    none."""
+    """Return where to load each circuit of a run by name: its copy, or its name without one."""
     copies = {name: str(place) for name, place in places(folder, names).items() if place.is_file()}
     return {name: copies.get(name, name) for name in names}
 
 
 def changed(folder: RunFolder, names: Sequence[str]) -> list[str]:
-    """The circuits of a run whose files differ from its copies; a file that is gone has not
-    changed."""
+    """Return the circuits of a run whose files differ from its copies.
+
+    A file that is gone has not changed.
+    """
     copies = [(name, place) for name, place in places(folder, names).items() if place.is_file()]
     return [name for name, place in copies if _differs(name, place)]
 
 
 def _differs(name: str, copy: Path) -> bool:
-    """Whether a name or path means another circuit now than when the copy was taken."""
+    """Return whether a name or path means another circuit now than when the copy was taken."""
     try:
-        path = catalogue.find(name)
+        path = catalogue.find_track(name)
     except InputError:
         return False
-    return derive.content(path) != derive.content(copy)
+    return derive.track_content(path) != derive.track_content(copy)

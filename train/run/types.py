@@ -1,9 +1,4 @@
-"""A training run from start to end: compiled chunks of updates on the device, logging and saving on
-the host.
-
-While the device works on a chunk, the host writes down the one before it. At a checkpoint it waits:
-the state is saved first, because the next chunk reuses its memory.
-"""
+"""A run under way, and what is left of it."""
 
 import dataclasses
 
@@ -13,7 +8,7 @@ from kart_jax.env.core import KartEnv
 from train.ppo.hyperparameters import Hyperparameters
 from train.ppo.train_state import TrainState
 from train.ppo.update import Graph
-from train.run.config import Settings
+from train.run.config import RunConfig
 from train.run.progress import Progress
 from train.run.run_folder import RunFolder
 
@@ -39,16 +34,25 @@ class Run:
     """A run under way."""
 
     folder: RunFolder
-    settings: Settings
+    """Where it is written."""
+    config: RunConfig
+    """Its numbers."""
     mesh: Mesh
+    """Its devices."""
     env: KartEnv
+    """The environment, on each device."""
     graph: Graph
-    hyper: Hyperparameters
+    """Static graph of the network."""
+    hyperparameters: Hyperparameters
+    """Of the algorithm, on each device."""
     state: TrainState
+    """Network and karts, spread over the devices."""
     progress: Progress
-    begun: float  # s on the monotonic clock, when this session of the run began
+    """The host's counters."""
+    begun: float
+    """s on the monotonic clock, when this session of the run began."""
 
     @property
     def steps(self) -> int:
         """Environment steps done."""
-        return self.progress.updates * self.settings.ppo.steps_per_update
+        return self.progress.updates * self.config.ppo.steps_per_update

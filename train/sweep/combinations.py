@@ -1,11 +1,10 @@
-"""A sweep: one request for training becomes many, one for each combination of the values of some
-fields.
+"""A sweep: one request for training becomes many, one for each combination of values.
 
 A sweep file is TOML. Each key is a field of `TrainConfig`; a list is tried value by value, in every
 combination with the other lists, and anything else holds for all runs:
 
     learning_rate = [3e-4, 1e-3]
-    track_name = ["circuit.png", "spa.png"]    # two runs of one circuit; [["circuit.png", "spa.png"]] is one of both
+    track_name = ["circuit.png", "spa.png"]    # two runs; [["circuit.png", "spa.png"]] is one
     kart = "ok"
 
 On Modal each run has a machine of its own, and any field may have several values;
@@ -23,17 +22,19 @@ from pathlib import Path
 from typing import Any
 
 from kart_jax.errors import InputError
-from train.run.config import TrainConfig
-from train.run.defaults import resolve
-from train.sweep.request import HINTS, value_of
+from train.run.request import TrainConfig
+from train.run.resolve import resolve
+from train.sweep.plain_data import HINTS, value_of
 
-MOST_RUNS = 100  # each is a GPU that costs money
+MAX_RUNS = 100  # each is a GPU that costs money
 Axes = Mapping[str, Sequence[Any]]  # field -> its values, one or several
 
 
 def read(path: str) -> Axes:
-    """The fields that a sweep file sets, and their values; InputError when it is not as the module
-    says."""
+    """Read the fields that a sweep file sets, and their values.
+
+    InputError when it is not as the module says.
+    """
     try:
         table = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -48,16 +49,18 @@ def read(path: str) -> Axes:
 
 
 def _values(name: str, value: Any, path: str) -> tuple[Any, ...]:
-    """The values of one field of a sweep file."""
+    """Read the values of one field of a sweep file."""
     if name == "save_name":
         raise InputError(
             f"{path}: save_name cannot be varied, each run gets a name of its own; use --save-name"
         )
+
     listed = value if isinstance(value, list) else [value]
     if not listed:
         raise InputError(f"{path}: {name} is an empty list; give at least one value or remove it")
     if name == "track_name":
         listed = [[one] if isinstance(one, str) else one for one in listed]
+
     values = tuple(value_of(name, one, path) for one in listed)
     for index, one in enumerate(values):
         if one in values[:index]:
@@ -66,7 +69,7 @@ def _values(name: str, value: Any, path: str) -> tuple[Any, ...]:
 
 
 def divide(base: TrainConfig, axes: Axes, where: str) -> tuple[TrainConfig, Axes]:
-    """Take what holds for all runs of a sweep into the request; what is left has several values.
+    """Take what holds for all runs of a sweep into the request; the rest has several values.
 
     InputError, which begins with `where`, when a field is unknown, has no value or is given by
     both.
@@ -83,6 +86,7 @@ def divide(base: TrainConfig, axes: Axes, where: str) -> tuple[TrainConfig, Axes
     if both := [name for name in axes if getattr(base, name) is not None]:
         flag = f"--{both[0].replace('_', '-')}"
         raise InputError(f"{where}: {both[0]} is given there and by {flag}; give it in one place")
+
     fixed = {name: values[0] for name, values in axes.items() if len(values) == 1}
     return dataclasses.replace(base, **fixed), {
         name: values for name, values in axes.items() if len(values) > 1
@@ -90,9 +94,9 @@ def divide(base: TrainConfig, axes: Axes, where: str) -> tuple[TrainConfig, Axes
 
 
 def expand(
-    base: TrainConfig, axes: Axes, where: str, backend: str = "gpu", most: int = MOST_RUNS
+    base: TrainConfig, axes: Axes, where: str, backend: str = "gpu", max_runs: int = MAX_RUNS
 ) -> list[TrainConfig]:
-    """The runs of a sweep, each with a name of its own and checked as far as its own fields allow.
+    """Return the runs of a sweep, each with a name and checked as far as its own fields allow.
 
     Args:
         base: what all have in common; its `save_name`, if it has one, is the first part of their
@@ -100,18 +104,22 @@ def expand(
         axes: field -> values.
         where: what the sentence of an error begins with.
         backend: of JAX, where they will be trained.
-        most: runs that are allowed.
+        max_runs: how many are allowed.
 
     Raises:
         InputError: a field is given twice, the runs are too many, two would have the same name, or
             the numbers of one do not fit together.
     """
     base, axes = divide(base, axes, where)
-    if (count := math.prod(map(len, axes.values()))) > most:
-        raise InputError(f"{where}: asks for {count} runs; at most {most} are allowed; drop values")
+    if (count := math.prod(map(len, axes.values()))) > max_runs:
+        raise InputError(
+            f"{where}: asks for {count} runs; at most {max_runs} are allowed; drop values"
+        )
+
     combinations = [
         dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())
     ]
+
     runs: dict[str, TrainConfig] = {}
     for fields in combinations:
         first = [] if base.save_name is None else [base.save_name]
@@ -121,17 +129,18 @@ def expand(
                 f"{where}: two runs would be called {name}; give values that differ in letters or "
                 "digits"
             )
-        config = dataclasses.replace(base, **fields, save_name=name)
-        if config.resume_from is None:  # else the numbers of the earlier run are part of it
+
+        request = dataclasses.replace(base, **fields, save_name=name)
+        if request.resume_from is None:  # else the numbers of the earlier run are part of it
             try:
-                resolve(config, backend)
+                resolve(request, backend)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from None
-        runs[name] = config
+        runs[name] = request
     return list(runs.values())
 
 
 def _word(value: Any) -> str:
-    """A value as part of a folder name."""
+    """Write a value as part of a folder name."""
     text = "+".join(Path(one).stem for one in value) if isinstance(value, tuple) else str(value)
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", text)
