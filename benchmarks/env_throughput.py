@@ -28,14 +28,15 @@ import kart_jax
 from kart_jax.devices import kart_mesh
 from kart_jax.errors import InputError
 from kart_jax.xla.memory import keep_memory
+from train.run.request import MAX_DEVICES
 
 from .choices import as_users
-from .measure import flags, machine, report, table, timing, world
+from .measure import flags, fleet, machine, report, table, timing
 from .measure.benchmark import Benchmark, Plot
 from .measure.table import Row
 
 PHYSICS_TARGET = 250_000  # control steps/s on two cores
-PARTS = (*world.PARTS, "users", "races")
+PARTS = (*fleet.PARTS, "users", "races")
 SPLIT_OVER_DEVICES = "split over devices"
 KARTS_OF_USERS = 1024
 RACES = 512
@@ -73,7 +74,7 @@ def make_flags() -> flags.Flags:
     )
     parser.add_argument(
         "--devices",
-        type=flags.at_least(1, flags.MAX_DEVICES),
+        type=flags.at_least(1, MAX_DEVICES),
         help="to split the karts over (default all; of a CPU its cores)",
     )
     parser.add_argument("--keep-memory", action="store_true", help="after `kart_jax.keep_memory()`")
@@ -91,7 +92,9 @@ def measure_env(arguments: argparse.Namespace) -> Iterator[Row]:
         raise InputError(f"--devices: {error}") from error
 
     parts = arguments.parts or PARTS[: -1 if arguments.quick else None]
-    yield from measure_parts(arguments, [part for part in world.PARTS if part in parts], max_devices)
+    yield from measure_parts(
+        arguments, [part for part in fleet.PARTS if part in parts], max_devices
+    )
     if "users" in parts:
         yield from measure_users(arguments)
     if "races" in parts:
@@ -154,27 +157,27 @@ def measure_part(
 ) -> Row:
     """Compile one part and time it; `frame_stack` 0 = without vision."""
     try:
-        batch = world.make(arguments.track, karts, frame_stack, mesh)
-        return measure_world(arguments, batch, part)
+        together = fleet.make(arguments.track, karts, frame_stack, mesh)
+        return measure_fleet(arguments, together, part)
     except jax.errors.JaxRuntimeError as error:
         if not machine.out_of_memory(error):
             raise
         return {"note": "out of memory"}
 
 
-def measure_world(arguments: argparse.Namespace, batch: world.World, part: str) -> Row:
-    """Compile one part for a batch and time it."""
+def measure_fleet(arguments: argparse.Namespace, karts: fleet.Fleet, part: str) -> Row:
+    """Compile one part for some karts and time it."""
     begun = time.perf_counter()
-    compiled = world.lower(batch, part).compile()
+    compiled = fleet.lower(karts, part).compile()
     compiling = time.perf_counter() - begun
 
-    step = world.stepper(batch, compiled)
+    step = fleet.stepper(karts, compiled)
     took = timing.time_call(step, jax.block_until_ready, arguments.repeats, arguments.seconds)
     held = machine.memory_of(compiled)  # on one device
     return {
-        "steps_per_second": timing.rate(took, batch.karts),
+        "steps_per_second": timing.rate(took, karts.size),
         "compiling": compiling,
-        "bytes": None if held is None else batch.mesh.size * held,
+        "bytes": None if held is None else karts.mesh.size * held,
     }
 
 
@@ -240,7 +243,7 @@ def measure_races(arguments: argparse.Namespace, max_devices: int) -> Iterator[R
             "frame_stack": 0,
             "karts": karts,
             "devices": mesh.size,
-            **measure_world(arguments, world.populate(env, count, mesh), "telemetry"),
+            **measure_fleet(arguments, fleet.populate(env, count, mesh), "telemetry"),
         }
 
 

@@ -1,8 +1,8 @@
 """Other people's environments and learners beside ours, on the same machine in the same run.
 
-    python benchmarks/peers.py
-    python benchmarks/peers.py --only envpool kart_jax --environment FOLDER
-    python benchmarks/peers.py --python PATH            a Python that has the packages
+    python -m benchmarks.peers
+    python -m benchmarks.peers --only envpool kart_jax --environment FOLDER
+    python -m benchmarks.peers --python PATH            a Python that has the packages
 
 Gymnasium CarRacing alone and under Stable-Baselines3's PPO, EnvPool's CarRacing, JAXenstein's maze.
 Their packages are installed into a throw-away environment, which is kept for the next time; what
@@ -19,19 +19,20 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import fresh
-import machine
-import report
-import throwaway
-from report import Row
-from timing import Spread
-
 from kart_jax.errors import InputError
 
+from .measure import flags, fresh, machine, report, table, throwaway, timing
+from .measure.benchmark import Benchmark, Plot
+from .measure.table import Row
+from .measure.timing import Spread
+
 HERE = Path(__file__).resolve().parent
-CARRACING, SB3 = "gymnasium[box2d]>=1.2", ("torch==2.13.0", "stable-baselines3==2.9.2")
+CARRACING = "gymnasium[box2d]>=1.2"
+SB3 = ("torch==2.13.0", "stable-baselines3==2.9.2")
 JAXENSTEIN = "jaxenstein @ git+https://github.com/taodav/jaxenstein.git"
-EPOCHS, BATCH = 4, 256
+EPOCHS = 4
+BATCH = 256
+KARTS = 16  # of our training
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,49 +44,43 @@ class Peer:
     """frames, or steps of training."""
     packages: tuple[str, ...]
     program: str
-    """In `outsiders`."""
+    """Module in `peer_envs`."""
     words: tuple[str, ...]
     """Its arguments before repeats and seconds."""
 
 
 PEERS = {
-    "gymnasium": Peer("Gymnasium CarRacing, 1", "frames", (CARRACING,), "carracing.py", ("1",)),
+    "gymnasium": Peer("Gymnasium CarRacing, 1", "frames", (CARRACING,), "carracing", ("1",)),
     "gymnasium8": Peer(
-        "Gymnasium CarRacing, 8 processes", "frames", (CARRACING,), "carracing.py", ("8",)
+        "Gymnasium CarRacing, 8 processes", "frames", (CARRACING,), "carracing", ("8",)
     ),
-    "envpool": Peer(
-        "EnvPool CarRacing, 64", "frames", ("envpool",), "envpool_carracing.py", ("64",)
-    ),
+    "envpool": Peer("EnvPool CarRacing, 64", "frames", ("envpool",), "envpool_carracing", ("64",)),
     "jaxenstein": Peer(
-        "JAXenstein my-way-home, 1,024", "frames", (JAXENSTEIN,), "jaxenstein_maze.py", ("1024",)
+        "JAXenstein my-way-home, 1,024", "frames", (JAXENSTEIN,), "jaxenstein_maze", ("1024",)
     ),
     "sb3": Peer(
-        "SB3 PPO on CarRacing, 8 processes",
-        "training",
-        (CARRACING, *SB3),
-        "sb3_carracing.py",
-        ("8",),
+        "SB3 PPO on CarRacing, 8 processes", "training", (CARRACING, *SB3), "sb3_carracing", ("8",)
     ),
 }
 OURS = {"kart_jax": "frames", "kart_jax_ppo": "training"}
-TARGETS = (
+TARGETS = (  # ours, theirs, how many times as fast ours is to be
     ("kart_jax", "envpool", 10.0),
     ("kart_jax", "gymnasium", 100.0),
     ("kart_jax_ppo", "sb3", 2.5),
 )
 COLUMNS = (
-    report.text("what", "what", 8),
-    report.text("who", "title", 40),
-    report.number("per second", "per_second"),
-    report.extent("lowest .. highest", "per_second"),
+    table.text("what", "what", 8),
+    table.text("who", "title", 40),
+    table.number("per second", "per_second"),
+    table.extent("lowest .. highest", "per_second"),
 )
 
 
-def flags() -> report.Flags:
-    """The command line."""
-    parser = report.flags(__doc__)
-    report.add_timing(parser, seconds=1.0)
-    whole = report.at_least(1)
+def make_flags() -> flags.Flags:
+    """Return the command line."""
+    parser = flags.shared(__doc__)
+    flags.add_timing(parser, seconds=1.0)
+    whole = flags.at_least(1)
     parser.add_argument("--only", nargs="+", choices=(*PEERS, *OURS), help="default: all")
     parser.add_argument(
         "--environment", metavar="FOLDER", help="the throw-away environment (default: in the cache)"
@@ -107,36 +102,38 @@ def flags() -> report.Flags:
     return parser
 
 
-def measure(arguments: argparse.Namespace) -> Iterator[Row]:
+def measure_peers(arguments: argparse.Namespace) -> Iterator[Row]:
     """Ask every one in turn."""
     samples = arguments.samples or (512 if arguments.quick else 2048)
     if samples % BATCH:
         raise InputError(f"--samples is {samples}; it must be a multiple of the batch, {BATCH}")
     chosen = arguments.only or [*PEERS, *OURS]
+
     for name, peer in PEERS.items():
         if name in chosen:
-            yield {
-                "name": name,
-                "what": peer.what,
-                "title": peer.title,
-                **others(name, peer, samples, arguments),
-            }
+            about = {"name": name, "what": peer.what, "title": peer.title}
+            yield about | measure_peer(name, peer, samples, arguments)
+
     if "kart_jax" in chosen:
-        title = f"kart_jax with the 84x84 view, {arguments.karts:,}"
-        rate = fresh.call(our_frames, arguments.karts, arguments.repeats, arguments.seconds)
-        yield {"name": "kart_jax", "what": "frames", "title": title, "per_second": rate}
+        yield {
+            "name": "kart_jax",
+            "what": "frames",
+            "title": f"kart_jax with the 84x84 view, {arguments.karts:,}",
+            "per_second": fresh.call(
+                measure_our_frames, arguments.karts, arguments.repeats, arguments.seconds
+            ),
+        }
     if "kart_jax_ppo" in chosen:
-        rate = fresh.call(our_training, samples, arguments.repeats)
         yield {
             "name": "kart_jax_ppo",
             "what": "training",
-            "title": "kart_jax PPO, 16 karts",
-            "per_second": rate,
+            "title": f"kart_jax PPO, {KARTS} karts",
+            "per_second": fresh.call(measure_our_training, samples, arguments.repeats),
         }
 
 
-def others(name: str, peer: Peer, samples: int, arguments: argparse.Namespace) -> Row:
-    """What a peer manages, or why it has no figure."""
+def measure_peer(name: str, peer: Peer, samples: int, arguments: argparse.Namespace) -> Row:
+    """Measure what a peer manages, or say why it has no figure."""
     packages = (arguments.jaxenstein,) if name == "jaxenstein" else peer.packages
     if arguments.python is None:
         python = throwaway.interpreter(throwaway.place(arguments.environment))
@@ -144,58 +141,63 @@ def others(name: str, peer: Peer, samples: int, arguments: argparse.Namespace) -
             return {"note": f"left out: it cannot be installed ({reason})"}
     else:
         python = Path(arguments.python)
-    times = (str(arguments.repeats), str(arguments.seconds))
+
+    words = (*peer.words, str(arguments.repeats), str(arguments.seconds))
     if name == "sb3":
-        times = (str(samples), str(EPOCHS), str(BATCH), str(arguments.repeats))
-    command = [str(python), str(HERE / "outsiders" / peer.program), *peer.words, *times]
-    known = {**os.environ, "PYTHONPATH": str(HERE), "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
-    done = subprocess.run(command, capture_output=True, text=True, env=known, check=False)
+        words = (*peer.words, str(samples), str(EPOCHS), str(BATCH), str(arguments.repeats))
+    # The peer's Python finds this folder and none of our packages.
+    command = [str(python), "-m", f"peer_envs.{peer.program}", *words]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(HERE),
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+    }
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     if done.returncode:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        return {"note": f"left out: its program failed ({said[-1]})"}
+        complaint = done.stderr.strip().splitlines() or ["no reason given"]
+        return {"note": f"left out: its program failed ({complaint[-1]})"}
+
     found = json.loads(done.stdout.strip().splitlines()[-1])
-    rate = Spread(found["median"], found["low"], found["high"], tuple(found["repeats"]))
     return {
-        "per_second": rate,
+        "per_second": Spread(found["median"], found["low"], found["high"], tuple(found["repeats"])),
         "environment": found["environment"],
         "versions": throwaway.versions(python, packages),
     }
 
 
-def our_frames(karts: int, repeats: int, seconds: float) -> Spread:
-    """Frames per second of our environment in this process."""
+def measure_our_frames(karts: int, repeats: int, seconds: float) -> Spread:
+    """Measure frames per second of our environment in this process."""
     import jax
-    import timing
-    import world
 
     from kart_jax.devices import kart_mesh
 
+    from .measure import fleet
+
     jax.config.update("jax_num_cpu_devices", machine.cores())
-    batch = world.make("circuit", karts, 1, kart_mesh())
-    step = world.stepper(batch, world.lower(batch, "vision").compile())
-    return timing.rate(timing.seconds(step, jax.block_until_ready, repeats, seconds), karts)
+    together = fleet.make("circuit", karts, 1, kart_mesh())
+    step = fleet.stepper(together, fleet.lower(together, "vision").compile())
+    return timing.rate(timing.time_call(step, jax.block_until_ready, repeats, seconds), karts)
 
 
-def our_training(samples: int, repeats: int) -> Spread:
-    """Environment steps per second of our PPO in this process."""
+def measure_our_training(samples: int, repeats: int) -> Spread:
+    """Measure environment steps per second of our PPO in this process."""
     import jax
-    import learner
-    import timing
-    import update_parts
 
-    sizes = [
-        f"rollout_steps={samples // 16}",
+    from .measure import learner
+
+    fields = [
+        f"rollout_steps={samples // KARTS}",
         f"epochs={EPOCHS}",
         f"minibatch_size={BATCH}",
         "devices=1",
     ]
-    run = learner.start(learner.request("circuit", 16, 1, sizes))
-    took = timing.seconds(update_parts.update(run), jax.block_until_ready, repeats, 0.0)
-    return timing.rate(took, run.settings.steps_per_chunk)
+    run = learner.set_up(learner.request("circuit", KARTS, 1, fields))
+    took = timing.time_call(run.update, jax.block_until_ready, repeats, 0.0)
+    return timing.rate(took, run.steps)
 
 
 def conclude(rows: list[Row]) -> list[str]:
-    """Ours against theirs."""
+    """Compare ours with theirs."""
     rates = {row["name"]: row["per_second"].median for row in rows if "per_second" in row}
     return [
         f"{ours}: {rates[ours] / rates[theirs]:.1f} times {theirs}; the target on 2 CPU cores is "
@@ -205,13 +207,13 @@ def conclude(rows: list[Row]) -> list[str]:
     ]
 
 
-BENCHMARK = report.Benchmark(
+BENCHMARK = Benchmark(
     "peers",
     COLUMNS,
-    measure,
-    report.Plot("title", "per_second", "frames/s or training steps/s"),
+    measure_peers,
+    Plot("title", "per_second", "frames/s or training steps/s"),
     conclude,
 )
 
 if __name__ == "__main__":
-    report.run(BENCHMARK, flags())
+    report.run(BENCHMARK, make_flags())

@@ -1,61 +1,53 @@
-"""Run the acceptance checks of the physics and print the validation table of docs/physics.md
-(markdown).
+"""Print the validation table of docs/physics.md (markdown): the acceptance checks of the physics.
 
-    python benchmarks/physics_table.py
+    python -m benchmarks.physics_table
 
 Every check drives the real `step` (float64, 5 ms unless said) or the very functions it is made of.
-The rows are those of the acceptance table; tests/test_physics_table.py asserts the same checks. A
-line that "departs" is outside the range of the reference, which it names; what is allowed is then a
-frozen range of our own.
+The rows are those of the acceptance table; the checks stand in tests/physics/checks, and
+tests/physics/test_physics_table.py asserts them, so this needs a checkout. A line that "departs" is
+outside the range of the reference, which it names; what is allowed is then a frozen range of our
+own.
 """
 
 import argparse
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jax
-import report
-from physics_checks import braking, circles, invariants, loads, numerics, straights
-from physics_checks.check import Check
 
-SECTIONS: tuple[Callable[[], list[Check]], ...] = (
-    loads.statics,
-    straights.straights,
-    straights.launches,
-    braking.brakes,
-    braking.presets,
-    braking.spins,
-    circles.pads,
-    circles.axle,
-    circles.understeer,
-    circles.lift_off,
-    loads.lifts,
-    invariants.invariants,
-    numerics.convergence,
-    numerics.standstill,
-    numerics.walking_pace,
-)
-QUICK = (loads.statics, invariants.invariants)
+from kart_jax.errors import InputError
+
+from .measure import flags, report, table
+from .measure.benchmark import Benchmark
+from .measure.table import Row
+
 COLUMNS = (
-    report.number("row", "row", "{:.0f}"),
-    report.text("check", "what", 60),
-    report.number("measured", "value", "{:.5g}"),
-    report.Column("allowed", lambda row: f"{row['low']:.5g} … {row['high']:.5g}", 17),
-    report.Column("", lambda row: row["verdict"], 22),
+    table.number("row", "row", "{:.0f}"),
+    table.text("check", "what", 60),
+    table.number("measured", "value", "{:.5g}"),
+    table.TableColumn("allowed", lambda row: f"{row['low']:.5g} … {row['high']:.5g}", 17),
+    table.TableColumn("", lambda row: row["verdict"], 22),
 )
 
 
-def measure(arguments: argparse.Namespace) -> Iterator[report.Row]:
-    """All checks, in the order of their rows."""
+def check_physics(arguments: argparse.Namespace) -> Iterator[Row]:
+    """Make all checks; they come in the order of their rows."""
+    try:
+        from tests.physics.checks.sections import QUICK_SECTIONS, SECTIONS
+    except ModuleNotFoundError as error:
+        raise InputError(
+            "the checks of the physics are in the folder tests, which is not part of the installed "
+            "package; run this in a checkout"
+        ) from error
+
     jax.config.update("jax_enable_x64", True)
-    sections = QUICK if arguments.quick else SECTIONS
-    for check in sorted(
-        (check for section in sections for check in section()), key=lambda check: check.row
-    ):
+    sections = QUICK_SECTIONS if arguments.quick else SECTIONS
+    checks = [check for section in sections for check in section()]
+    for check in sorted(checks, key=lambda check: check.row):
         yield dataclasses.asdict(check) | {"passed": bool(check.passed), "verdict": check.verdict}
 
 
-BENCHMARK = report.Benchmark("physics_table", COLUMNS, measure)
+BENCHMARK = Benchmark("physics_table", COLUMNS, check_physics)
 
 if __name__ == "__main__":
-    report.run(BENCHMARK, report.flags(__doc__))
+    report.run(BENCHMARK, flags.shared(__doc__))

@@ -70,7 +70,15 @@ def scatter_poses(track: str, count: int) -> tuple[Scene, Pose]:
     x, y, yaw = query.pose_at(tracks, jnp.zeros(count, jnp.int32), s, n)
 
     roll, pitch, turned = jnp.asarray(rng.normal(0.0, 0.02, (3, count)), jnp.float32)
-    pose = Pose(x=x, y=y, yaw=yaw, roll=roll, pitch=pitch, steering_wheel=10.0 * turned)
+    pose = Pose(
+        x=x,
+        y=y,
+        yaw=yaw,
+        roll=roll,
+        pitch=pitch,
+        steering_wheel=10.0 * turned,
+        road_wheel=8.0 * turned,
+    )
     return pack(tracks), pose
 
 

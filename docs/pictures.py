@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from kart_jax.media import film
+from kart_jax.physics.classes import STEERING_RATIO
 from kart_jax.render.scene import pack
 from kart_jax.render.types import Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
@@ -59,6 +60,7 @@ def draw_views() -> None:
                 roll=level,
                 pitch=level,
                 steering_wheel=jnp.float32(side * wheel),
+                road_wheel=jnp.float32(side * wheel / STEERING_RATIO),
             )
         )
         Image.fromarray(np.asarray(picture)).save(IMAGES / f"{name}.png", optimize=True)

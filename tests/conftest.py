@@ -53,7 +53,7 @@ def oval():
 
 
 def oval_line(straight: float = 120.0, radius: float = 25.0, half_width: float = 4.0):
-    """The `Line` of the oval, sampled every metre from the analytic curve."""
+    """The `CentreLine` of the oval, sampled every metre from the analytic curve."""
     from kart_jax.track.line import resample
 
     length = 2 * straight + 2 * np.pi * radius
@@ -153,7 +153,7 @@ def on_ring(monkeypatch):
     from train.evaluation import selection
     from train.run import prepare
 
-    monkeypatch.setattr(prepare, "make_env", lambda settings: RingEnv())
+    monkeypatch.setattr(prepare, "make_env", lambda config: RingEnv())
     monkeypatch.setattr(selection, "hold", sham_exam)
 
 
@@ -167,7 +167,7 @@ def unbroken(tmp_path_factory):
 
     runs = tmp_path_factory.mktemp("unbroken")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "make_env", lambda settings: RingEnv())
+        patch.setattr(prepare, "make_env", lambda config: RingEnv())
         finished, result, _ = run(dataclasses.replace(SMALL, runs_dir=str(runs), save_name="whole"))
     return finished, result
 

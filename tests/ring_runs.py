@@ -9,16 +9,19 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pytest
 from tensorboardX.proto import event_pb2
 
-from train.evaluation.evaluate import Result
+from train.evaluation.result import Result
 from train.ppo import update
 from train.run import checkpoint_scores, loop, prepare
-from train.run.config import TrainConfig
+from train.run.request import TrainConfig
+
+Event: Any = vars(event_pb2)["Event"]  # made when the module is imported
 
 SMALL = TrainConfig(
     telemetry_only=True,
@@ -34,8 +37,8 @@ SCRIPT = """
 import sys, time
 from kart_jax import cli
 from ring_env import RingEnv
-from train import chunks, loop
-loop.make_env = lambda settings: RingEnv()
+from train.run import chunks, prepare
+prepare.make_env = lambda config: RingEnv()
 chunk = chunks.chunk
 def slowly(*given, **more):
     time.sleep(0.3)
@@ -48,11 +51,11 @@ sys.exit(cli.main(sys.argv[1].split()))
 def run(config):
     """Train and return the finished run with its result."""
     prepared, notes = prepare.prepare(config)
-    return prepared, loop.drive(prepared), notes
+    return prepared, loop.run_training(prepared), notes
 
 
 def rows(folder):
-    """Rows of metrics.csv without the two columns that tell wall-clock time."""
+    """Read metrics.csv without the two columns that tell wall-clock time."""
     with folder.metrics.open(newline="") as file:
         return [
             {k: v for k, v in row.items() if k not in ("train/fps", "train/seconds")}
@@ -61,13 +64,13 @@ def rows(folder):
 
 
 def read_events(folder):
-    """Tags and values of the TensorBoard files: records of length, checksum, event, checksum."""
+    """Read tags and values of TensorBoard's files: records of length, checksum, event, checksum."""
     values = {}
     for path in folder.glob("events*"):
         data = path.read_bytes()
         while data:
             (length,) = struct.unpack("<Q", data[:8])
-            event = event_pb2.Event.FromString(data[12 : 12 + length])
+            event = Event.FromString(data[12 : 12 + length])
             for value in event.summary.value:
                 values.setdefault(value.tag, {})[event.step] = value.simple_value
             data = data[16 + length :]
@@ -75,8 +78,10 @@ def read_events(folder):
 
 
 def sham_exam(folder, report, rate=1.0):
-    """In place of `train.evaluation.selection.hold`, for drivers that no circuit is made for:
-    `rate` of the drives lap, in 30 s."""
+    """Stand in for `train.evaluation.selection.hold` where no circuit is made for the drivers.
+
+    `rate` of the drives lap, in 30 s.
+    """
     results = [
         Result(path.name, "ring", 8, rate, 16, 30.0, 30.0, 0.0, 60.0, None)
         for path in sorted(path for path in folder.checkpoints.iterdir() if path.name.isdigit())
@@ -88,10 +93,9 @@ def sham_exam(folder, report, rate=1.0):
 
 
 def launch(config, runs, more=""):
-    """Start a run in another process, a third of a second per chunk slower so that it can be met
-    half-way.
+    """Start a run in another process, slower so that it can be met half-way.
 
-    `more` flags of the command follow those of the config.
+    A chunk takes a third of a second longer. `more` flags follow those of the config.
     """
     tests = Path(__file__).parent
     paths = os.pathsep.join([str(tests), str(tests.parent), os.environ.get("PYTHONPATH", "")])
@@ -114,7 +118,7 @@ def launch(config, runs, more=""):
 
 
 def crossings(program):
-    """Operations of a compiled program that reach out to the host while it runs."""
+    """Find the operations of a compiled program that reach out to the host while it runs."""
     found = re.findall(
         r'custom_call_target="([^"]*callback[^"]*)"| (infeed|outfeed|send|recv)\(',
         program.as_text(),
@@ -123,9 +127,11 @@ def crossings(program):
 
 
 def chunk_without_transfers(prepared):
-    """Run one more chunk of a run, on copies, while JAX allows no transfer; returns the compiled
-    program."""
-    given = (prepared.graph, prepared.env, prepared.settings.ppo.shape, prepared.hyper)
+    """Run one more chunk of a run, on copies, while JAX allows no transfer.
+
+    Returns the compiled program.
+    """
+    given = (prepared.graph, prepared.env, prepared.config.ppo.shape, prepared.hyperparameters)
     program = update.chunk.lower(*given, prepared.state, prepared.mesh).compile()
     copies = jax.tree.map(lambda leaf: leaf.copy(), prepared.state)
     with jax.transfer_guard("disallow"):

@@ -1,5 +1,7 @@
-"""What is shipped: the lock for every Python, the wheel with its tracks, the targets that set a
-bare machine up."""
+"""What is shipped: the lock for every Python, the wheel with its tracks, the source archive.
+
+And the targets that set a bare machine up.
+"""
 
 import json
 import os
@@ -41,12 +43,14 @@ def test_the_lock_names_one_exact_version_of_everything_for_every_python(python)
         if holds(one.marker, python):
             assert one.name not in chosen, f"{one.name} twice on {python}"
             chosen[one.name] = str(one.specifier)
+
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
     for extra, needs in project["project"]["optional-dependencies"].items():
         wanted += needs
         if extra.startswith("cuda"):
             assert chosen[f"jax-{extra}-plugin"] == chosen[f"jax-{extra}-pjrt"] == chosen["jax"]
+
     for text in wanted:
         need = Requirement(text)
         name = re.sub(r"[-_.]+", "-", need.name).lower()
@@ -108,50 +112,35 @@ def test_the_wheel_holds_the_code_the_tracks_and_nothing_else(wheel):
         names = set(archive.namelist())
     tops = {name.split("/")[0] for name in names}
     assert tops == {"kart_jax", "train", next(top for top in tops if top.endswith(".dist-info"))}
+
     shipped = {
         f"kart_jax/_tracks/{p.name}"
         for p in (ROOT / "tracks").iterdir()
         if not p.name.startswith(".")
     }
     assert "kart_jax/_tracks/checkpoints.json" in shipped and shipped <= names
-    assert {"kart_jax/cli/__init__.py", "train/loop.py"} <= names
+    assert {"kart_jax/cli/__init__.py", "train/run/loop.py"} <= names
+
     shown = subprocess.run(
         ["git", "ls-files", "benchmarks"], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    scripts = {f"kart_jax/_{name}" for name in shown.stdout.split()} or {
-        "kart_jax/_benchmarks/report.py"
-    }
+    listed = shown.stdout.split() or ["benchmarks/measure/report.py"]
+    scripts = {f"kart_jax/_{name}" for name in listed}
     assert scripts <= names and not any("__pycache__" in name for name in names)
 
 
 TINY = (
-    *(
-        "train",
-        "--track-name",
-        "beginner_track.png",
-        "--telemetry-only",
-        "--timesteps",
-        "256",
-        "--vector-envs",
-        "4",
-    ),
-    *(
-        "--rollout-steps",
-        "32",
-        "--minibatch-size",
-        "64",
-        "--epochs",
-        "1",
-        "--save-name",
-        "tiny",
-        "--json",
-    ),
-)
+    "train", "--track-name", "beginner_track.png", "--telemetry-only", "--timesteps", "256",
+    "--vector-envs", "4", "--rollout-steps", "32", "--minibatch-size", "64", "--epochs", "1",
+    "--save-name", "tiny", "--json",
+)  # fmt: skip
 
 
 def answer(command: list[str], folder: Path) -> dict:
-    """What a `kart` command prints with --json, run in a folder without the checkout on any
-    path."""
+    """Return what a `kart` command prints with --json.
+
+    It is run in a folder without the checkout on any path.
+    """
     known = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
     done = subprocess.run(
         command, cwd=folder, env=known, capture_output=True, text=True, check=False
@@ -161,28 +150,25 @@ def answer(command: list[str], folder: Path) -> dict:
 
 
 def check_use(kart: list[str], folder: Path) -> None:
-    """An installed `kart` knows the shipped tracks, drives a lap, trains and films, in an empty
-    folder."""
-    names = {
-        track["name"] for track in answer([*kart, "track", "list", "--json"], folder)["tracks"]
-    }
+    """Check that an installed `kart` lists tracks, drives, trains and films in an empty folder."""
+    listed = answer([*kart, "track", "list", "--json"], folder)["tracks"]
+    names = {track["name"] for track in listed}
     assert {"circuit", "beginner_track", "monza", "spa", "silverstone"} <= names
-    figures = answer(
-        [*kart, "drive", "--track-name", "beginner_track.png", "--laps", "1", "--json"], folder
-    )
+
+    words = "drive --track-name beginner_track.png --laps 1 --json"
+    figures = answer([*kart, *words.split()], folder)
     assert len(figures["laps"]) == 1 and figures["laps"][0]["valid"]
+
     trained = answer([*kart, *TINY], folder)
     run = folder / "runs" / "tiny"
     assert (run / "config.json").is_file() and any((run / "checkpoints").iterdir())
     assert len((run / "metrics.csv").read_text().splitlines()) > 1
-    recording, film = (
-        run / "telemetry" / "beginner_track.csv",
-        run / "videos" / "beginner_track.mp4",
-    )
+
+    recording = run / "telemetry" / "beginner_track.csv"
+    film = run / "videos" / "beginner_track.mp4"
     assert trained["film"]["files"] == [str(path.relative_to(folder)) for path in (recording, film)]
-    assert (
-        recording.read_text().startswith("step,") and len(recording.read_text().splitlines()) > 10
-    )
+    assert recording.read_text().startswith("step,")
+    assert len(recording.read_text().splitlines()) > 10
     assert film.read_bytes()[4:8] == b"ftyp" and film.stat().st_size > 20_000
 
 
@@ -207,22 +193,16 @@ def test_the_wheel_drives_and_trains_from_an_empty_folder_outside_the_checkout(w
 
 @pytest.mark.slow
 def test_the_wheel_works_in_an_environment_of_its_own_at_the_versions_of_the_lock(wheel, tmp_path):
-    """As a user installs it; needs the package index or a warm uv cache."""
+    # As a user installs it; needs the package index or a warm uv cache.
     own, work = tmp_path / "venv", tmp_path / "work"
     work.mkdir()
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(own)], check=True)
     python = str(own / "bin" / "python")
-    uv = [
-        str(Path(sys.executable).with_name("uv")),
-        "pip",
-        "install",
-        "--quiet",
-        "--python",
-        python,
-    ]
-    install = [*uv, "--constraint", str(LOCK), str(wheel)]
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet"]
+    install = [*uv, "--python", python, "--constraint", str(LOCK), str(wheel)]
     done = subprocess.run(install, cwd=work, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
     where = "import kart_jax, train; print(kart_jax.__file__, train.__file__)"
     found = subprocess.run(
         [python, "-P", "-c", where], cwd=work, capture_output=True, text=True, check=True
@@ -239,7 +219,18 @@ def test_the_source_archive_holds_what_its_tests_read(tmp_path):
     (path,) = tmp_path.glob("*.tar.gz")
     with tarfile.open(path) as archive:
         inside = {name.split("/", 1)[1] for name in archive.getnames() if "/" in name}
-    for name in ("benchmarks/physics_table.py", "benchmarks/physics_checks/drive.py", "benchmarks/lap_times.py",
-                 "docs/physics.md", "tests/conftest.py", "tracks/checkpoints.json", "train/loop.py", "README.md",
-                 "Makefile", "requirements.lock", "notebooks/execute.py"):  # fmt: skip
+
+    for name in (
+        "benchmarks/physics_table.py",
+        "benchmarks/lap_times.py",
+        "docs/physics.md",
+        "notebooks/execute.py",
+        "tests/conftest.py",
+        "tests/physics/checks/drive.py",
+        "tracks/checkpoints.json",
+        "train/run/loop.py",
+        "README.md",
+        "Makefile",
+        "requirements.lock",
+    ):
         assert name in inside, name

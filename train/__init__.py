@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from train.evaluation.load_policy import load_policy
-    from train.evaluation.record_drive import Recording
-    from train.evaluation.record_drive import choose as record_drive
+    from train.evaluation.record_drive import Recording, record_drive
     from train.evaluation.selection import examine
     from train.networks.policy import Policy
     from train.run.loop import train
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from train.run.types import RunResult
     from train.sweep.cohort import train_seeds, train_sweep
 
-# Public name -> module it is loaded from, and its name there if that differs.
+# Public name -> module it is loaded from.
 _HOMES = {
     "TrainConfig": "run.request",
     "train": "run.loop",
@@ -30,7 +29,7 @@ _HOMES = {
     "RunResult": "run.types",
     "Policy": "networks.policy",
     "load_policy": "evaluation.load_policy",
-    "record_drive": "evaluation.record_drive:choose",
+    "record_drive": "evaluation.record_drive",
     "Recording": "evaluation.record_drive",
 }
 
@@ -52,5 +51,4 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module, _, there = _HOMES[name].partition(":")
-    return getattr(importlib.import_module(f"{__name__}.{module}"), there or name)
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

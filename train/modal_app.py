@@ -82,7 +82,7 @@ def read(words: Sequence[str]) -> tuple[ModalConfig, list[TrainConfig]]:
     """Read the flags, and the runs that they ask for; InputError when either is wrong."""
     from kart_jax.cli.flags import parse
 
-    config = parse(ModalConfig, f"-m {MODULE}", words, EXAMPLES, program="modal run")
+    config = parse(ModalConfig, f"-m {MODULE} --", words, EXAMPLES, program="modal run")
     base = TrainConfig(
         **{field.name: getattr(config, field.name) for field in dataclasses.fields(TrainConfig)}
     )
@@ -216,8 +216,9 @@ def tensorboard() -> None:
 def main(*words: str) -> None:
     """Train what the flags ask for and bring it home.
 
-    The flags are those of `kart train`, see its --help, and --gpu, --seeds and --sweep. The exit
-    code is 2 for bad input and 1 when a run failed.
+    The flags are those of `kart train`, and --gpu, --seeds and --sweep; `-- --help` tells them all,
+    without the hyphens Modal takes --help for its own. The exit code is 2 for bad input and 1 when
+    a run failed.
     """
     try:
         with volume.told_plainly():

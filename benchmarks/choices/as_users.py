@@ -41,9 +41,7 @@ class Task:
     @property
     def config(self) -> kart_jax.EnvConfig:
         """Shapes of the environment."""
-        return kart_jax.EnvConfig(
-            vision=self.frame_stack > 0, frame_stack=max(self.frame_stack, 1)
-        )
+        return kart_jax.EnvConfig(vision=self.frame_stack > 0, frame_stack=max(self.frame_stack, 1))
 
     @property
     def action(self) -> jax.Array:
@@ -127,9 +125,7 @@ def brax(task: Task) -> Iterator[UserLoop]:
 def jaxmarl(task: Task) -> Iterator[UserLoop]:
     """Yield JaxMARL's interface, with two karts in a race."""
     races = max(task.karts // KARTS_PER_RACE, 1)
-    env = RacingMARL(
-        task.track, KARTS_PER_RACE, observation=task.observation, config=task.config
-    )
+    env = RacingMARL(task.track, KARTS_PER_RACE, observation=task.observation, config=task.config)
     actions = {agent: jnp.resize(task.action, (races, 2)) for agent in env.agents}
 
     @jax.jit
@@ -141,7 +137,9 @@ def jaxmarl(task: Task) -> Iterator[UserLoop]:
         return (key, state, obs), (rewards, dones)
 
     obs, state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), races))
-    loop = _loop(f"RacingMARL, races of {KARTS_PER_RACE}", task, step, (jax.random.key(2), state, obs))
+    loop = _loop(
+        f"RacingMARL, races of {KARTS_PER_RACE}", task, step, (jax.random.key(2), state, obs)
+    )
     yield dataclasses.replace(loop, steps=races * KARTS_PER_RACE)
 
 

@@ -1,5 +1,7 @@
-"""JAXenstein's maze at 84x84 with random actions; prints frames per second as JSON. Arguments:
-mazes, repeats, s."""
+"""Frames per second of JAXenstein's maze at 84x84 with random actions, printed as JSON.
+
+Arguments: mazes, repeats, s.
+"""
 
 import dataclasses
 import json
@@ -7,18 +9,16 @@ import os
 import sys
 
 import jax
-import timing
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from measure import timing
 
 
 def main() -> None:
-    """Step a batch, split over all devices, of a CPU its cores, in one compiled program; wait for
-    each step."""
+    """Step a batch, split over all devices, of a CPU its cores; wait for each step."""
     count, repeats, least = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     jax.config.update("jax_num_cpu_devices", len(os.sched_getaffinity(0)))
-    from jaxenstein import (
-        make_jaxenstein_env,
-    )  # computes as it is imported, when the devices must be there
+    # It computes as it is imported, and then the devices must be there.
+    from jaxenstein import make_jaxenstein_env
 
     mesh = jax.make_mesh((jax.device_count(),), ("mazes",), axis_types=(AxisType.Auto,))
     split = NamedSharding(mesh, PartitionSpec("mazes"))
@@ -26,20 +26,24 @@ def main() -> None:
     _, state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), count))
     actions = jax.random.randint(jax.random.key(1), (count,), 0, env.num_actions)
     state, actions = jax.device_put((state, actions), split)
-    split_step = jax.shard_map(
-        jax.vmap(env.step), mesh=mesh, in_specs=split.spec, out_specs=split.spec, check_vma=False
+    step = jax.jit(
+        jax.shard_map(
+            jax.vmap(env.step),
+            mesh=mesh,
+            in_specs=split.spec,
+            out_specs=split.spec,
+            check_vma=False,
+        )
     )
-    step = jax.jit(split_step)
 
     def move() -> object:
         nonlocal state
-        seen, state, *told = step(state, actions)
-        return seen, state, told
+        seen, state, *read = step(state, actions)
+        return seen, state, read
 
-    took = timing.seconds(move, jax.block_until_ready, repeats, least)
-    print(
-        json.dumps({"environment": "my-way-home", **dataclasses.asdict(timing.rate(took, count))})
-    )
+    took = timing.time_call(move, jax.block_until_ready, repeats, least)
+    rate = timing.rate(took, count)
+    print(json.dumps({"environment": "my-way-home", **dataclasses.asdict(rate)}))
 
 
 if __name__ == "__main__":

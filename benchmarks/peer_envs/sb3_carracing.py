@@ -1,5 +1,4 @@
-"""Stable-Baselines3's PPO on Gymnasium CarRacing; prints environment steps per second of each
-update as JSON.
+"""Environment steps per second of Stable-Baselines3's PPO on CarRacing, printed as JSON.
 
 Arguments: environments, samples of an update, epochs, minibatch size, repeats. The picture is cut
 to 84x84 and the heads have 256 units, as in kart_jax's network; the environments run in processes
@@ -7,23 +6,24 @@ of their own.
 """
 
 import dataclasses
+import itertools
 import json
 import sys
 import time
 
 import gymnasium
-import timing
 import torch
+from measure import timing
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import SubprocVecEnv
 
 
 class Clock(BaseCallback):
-    """When each roll-out began."""
+    """Note when each roll-out began."""
 
     def __init__(self):
-        """Nothing yet."""
+        """Begin with nothing."""
         super().__init__()
         self.times: list[float] = []
 
@@ -37,8 +37,8 @@ class Clock(BaseCallback):
         return True
 
 
-def cut() -> gymnasium.Env:
-    """CarRacing without its bottom bar, 84x84."""
+def make_cut_env() -> gymnasium.Env:
+    """Make CarRacing without its bottom bar, 84x84."""
     space = gymnasium.spaces.Box(0, 255, (84, 84, 3), "uint8")
     return gymnasium.wrappers.TransformObservation(
         gymnasium.make("CarRacing-v3"), lambda picture: picture[:84, 6:90], space
@@ -48,14 +48,16 @@ def cut() -> gymnasium.Env:
 def main() -> None:
     """Train one update to warm up, then as many as are timed."""
     count, samples, epochs, size, repeats = map(int, sys.argv[1:])
-    envs = SubprocVecEnv([cut] * count)
+    envs = SubprocVecEnv([make_cut_env] * count)
     heads = {"net_arch": {"pi": [256], "vf": [256]}, "activation_fn": torch.nn.ReLU}
     sizes = {"n_steps": samples // count, "n_epochs": epochs, "batch_size": size}
     model = PPO("CnnPolicy", envs, policy_kwargs=heads, seed=0, **sizes)
+
     clock = Clock()
     model.learn(samples * (repeats + 1), callback=clock)
     envs.close()
-    took = [after - before for before, after in zip(clock.times, clock.times[1:], strict=False)]
+
+    took = [after - before for before, after in itertools.pairwise(clock.times)]
     rate = timing.rate(timing.spread(took[1:]), samples)
     print(json.dumps({"environment": "CarRacing-v3", **dataclasses.asdict(rate)}))
 

@@ -1,5 +1,4 @@
-"""`kart bench`: a short version of every benchmark, each in a process of its own, and where the
-time goes."""
+"""`kart bench`: a short version of every benchmark, and where the time of an update goes."""
 
 import dataclasses
 import json
@@ -21,8 +20,8 @@ kart bench --only env_throughput render
 kart bench --peers --out benchmarks/results/machine.jsonl
 """
 
-# Script and the question that it answers, in the order in which they are run; the one with the
-# breakdown comes last.
+# Script and the question that it answers, in the order in which they are run; the one that says
+# where the time goes comes last.
 SCRIPTS = {
     "render": "how fast is the view?",
     "env_throughput": "how fast is the environment, part by part?",
@@ -47,8 +46,7 @@ Name = Literal[
 
 @dataclasses.dataclass(frozen=True)
 class BenchConfig:
-    """Measure this machine: a short version of every benchmark, and where the time of a training
-    update goes.
+    """Measure this machine: every benchmark in short, and where the time of an update goes.
 
     Takes some minutes. The scripts themselves, in benchmarks/, measure longer and take more flags.
     """
@@ -75,12 +73,16 @@ class BenchConfig:
         return [name for name in SCRIPTS if name in wanted or (self.peers and name == "peers")]
 
 
-def folder() -> Path:
-    """Where the scripts are: in the checkout, or in the installed package."""
+def benchmarks_package() -> str:
+    """Return the name of the package of benchmarks: the checkout's, or the installed one's."""
     package = Path(__file__).resolve().parents[1]
-    for place in (package.parent / "benchmarks", package / "_benchmarks"):
-        if (place / "report.py").is_file():
-            return place
+    places = {
+        "benchmarks": package.parent / "benchmarks",
+        "kart_jax._benchmarks": package / "_benchmarks",
+    }
+    for name, folder in places.items():
+        if (folder / "measure" / "report.py").is_file():
+            return name
     raise InputError(
         f"{package}: its benchmarks are missing; install kart_jax anew, or use a checkout"
     )
@@ -92,20 +94,25 @@ def run(words: Sequence[str]) -> int:
     if config.out is not None:
         Path(config.out).parent.mkdir(parents=True, exist_ok=True)
         Path(config.out).open("a").close()
-    records, failed = [], []
+
+    results, failed = [], []
     for name in config.chosen:
         if not config.json:
             print(f"{name}: {SCRIPTS[name]}", flush=True)
-        record = measure(folder() / f"{name}.py", config)
-        (failed if record is None else records).append(name if record is None else record)
+        result = run_script(f"{benchmarks_package()}.{name}", config)
+        if result is None:
+            failed.append(name)
+        else:
+            results.append(result)
         if not config.json:
             print(flush=True)
+
     if config.json:
-        emit_json({"benchmarks": records, "failed": failed})
+        emit_json({"benchmarks": results, "failed": failed})
     else:
-        for record in records:
-            if record["benchmark"] == "ppo_throughput":
-                print(f"where the time goes:\n{where_the_time_goes(record)}")
+        for result in results:
+            if result["benchmark"] == "ppo_throughput":
+                print(f"where the time goes:\n{where_the_time_goes(result)}")
         if "peers" not in config.chosen and config.only is None:
             print("others were left out; `kart bench --peers` installs and measures them")
     for name in failed:
@@ -113,18 +120,24 @@ def run(words: Sequence[str]) -> int:
     return 1 if failed else 0
 
 
-def measure(script: Path, config: BenchConfig) -> dict[str, Any] | None:
-    """Run one script, which shows its table; returns its record, or None when it failed."""
-    package = str(Path(__file__).resolve().parents[2])
-    paths = [package, *filter(None, [os.environ.get("PYTHONPATH")])]
-    known = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+def run_script(module: str, config: BenchConfig) -> dict[str, Any] | None:
+    """Run one script in a process of its own, which shows its table.
+
+    Returns:
+        The content of its JSON line, or None when it failed.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     with tempfile.TemporaryDirectory() as name:
         out = Path(name) / "line.jsonl"
-        command = [sys.executable, str(script), "--quick", "--out", str(out)]
+        # -P: a folder of the user's that is called benchmarks is not meant.
+        command = [sys.executable, "-P", "-m", module, "--quick", "--out", str(out)]
         done = subprocess.run(
-            command, stdout=sys.stderr if config.json else None, env=known, check=False
+            command, stdout=sys.stderr if config.json else None, env=environment, check=False
         )
         line = out.read_text() if out.is_file() else ""
+
     if done.returncode or not line:
         return None
     if config.out is not None:
@@ -133,15 +146,11 @@ def measure(script: Path, config: BenchConfig) -> dict[str, Any] | None:
     return json.loads(line)
 
 
-def where_the_time_goes(record: dict[str, Any]) -> str:
-    """Milliseconds and share of each part of an update, from the record of `ppo_throughput`."""
-    rows = [
-        row
-        for row in record["rows"]
-        if row.get("share") is not None and row["part"] != "bare network"
-    ]
+def where_the_time_goes(result: dict[str, Any]) -> str:
+    """Show milliseconds and share of each part of an update, from the line of `ppo_throughput`."""
     cells = [
         [row["part"], f"{1e3 * row['seconds']['median']:.1f}", f"{100 * row['share']:.1f} %"]
-        for row in rows
+        for row in result["rows"]
+        if row.get("share") is not None and row["part"] != "bare network"
     ]
     return table(["part of an update", "ms", "share"], cells)

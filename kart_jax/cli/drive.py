@@ -82,18 +82,16 @@ class DriveConfig:
 
 def fastest_laps(tracks: "Tracks", config: DriveConfig, search_laps: int) -> "Log":
     """Search the fastest lap of the circuit and drive it."""
-    from jax.tree_util import Partial
-
-    from kart_jax.drivers import scripted
+    from kart_jax.drivers.driver import ScriptedDriver
     from kart_jax.laptime import search
     from kart_jax.physics.params import preset
     from kart_jax.telemetry import session
 
     kart = preset(config.kart)
-    plan, _ = search.find(
+    plan, _ = search.find_minimum(
         tracks, kart, search_laps, report=functools.partial(print_progress, config.track_name)
     )
-    return session.drive(tracks, 0, kart, Partial(scripted.control, plan), config.laps)
+    return session.drive_laps(tracks, 0, kart, ScriptedDriver(plan), config.laps)
 
 
 def run(words: Sequence[str]) -> None:

@@ -91,16 +91,16 @@ def play(config: PlayConfig) -> "tuple[dict[str, Any], Log]":
     Returns:
         The figures for JSON, and the telemetry.
     """
-    from kart_jax.env.config import EnvConfig
-    from kart_jax.env.make import make
     from kart_jax.track import catalogue
-    from train.evaluation import record_drive
+    from train.evaluation.evaluate import race_env
     from train.evaluation.load_policy import load_policy
+    from train.evaluation.record_drive import record_drive
     from train.run import run_folder, run_tracks
 
     if config.track_name is not None:
         catalogue.check_not_written(config.track_name, config.telemetry)
         catalogue.single_circuit(config.track_name)
+
     policy, settings = load_policy(config.run, config.runs_dir)
     folder = run_folder.find(config.run, Path(config.runs_dir))
     if config.track_name is None:
@@ -108,12 +108,8 @@ def play(config: PlayConfig) -> "tuple[dict[str, Any], Log]":
         source = run_tracks.own(folder, settings.tracks).get(track, track)
     else:
         track = source = config.track_name
-    env = make(
-        source,
-        kart=settings.kart,
-        config=EnvConfig(frame_stack=settings.frame_stack, vision=not settings.telemetry_only),
-    )
-    recording = record_drive.choose(policy, env, config.laps)
+    env = race_env(source, settings)
+    recording = record_drive(policy, env, config.laps)
     log = recording.log.named(f"{track}, {settings.kart}")
 
     name = Path(track).stem.replace(":", "-")

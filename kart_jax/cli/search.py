@@ -23,7 +23,7 @@ def resolve_search_laps(asked: int | None) -> int:
     offer_devices(os.cpu_count() or 1)
     from kart_jax.laptime import search
 
-    laps = search.SEARCH_LAPS if asked is None else asked
+    laps = search.DEFAULT_LAPS if asked is None else asked
     search.check_laps(laps)
     return laps
 
@@ -38,7 +38,7 @@ def print_progress(track: str, laps: int, best: float) -> None:
     """
     from kart_jax.laptime import search
 
-    if laps % (TOLD * search.GENERATION) == 0:
+    if laps % (TOLD * search.GENERATION_LAPS) == 0:
         print(
             f"{track}: {laps} laps simulated, the best in {best:.3f} s", file=sys.stderr, flush=True
         )

@@ -115,7 +115,7 @@ def look_at_drivers(
     results: "list[RunResult]",
     figures: list[dict[str, Any]],
 ) -> dict[str, Any] | None:
-    """Examine the checkpoints of each run, noting their scores in its figures; film the best driver.
+    """Examine the checkpoints of each run, note their scores in its figures, film the best.
 
     Returns:
         The figures of the film; None without one.

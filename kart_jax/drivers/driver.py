@@ -88,5 +88,7 @@ class RecordedDriver(struct.PyTreeNode):
         params: RaceParams,
     ) -> tuple[Controls, chex.Array]:
         """Return the controls recorded at this step, and the number () int32 of the next."""
-        now = jax.tree.map(lambda field: jnp.take(field, carried, axis=0, mode="clip"), self.controls)
+        now = jax.tree.map(
+            lambda field: jnp.take(field, carried, axis=0, mode="clip"), self.controls
+        )
         return now, carried + 1

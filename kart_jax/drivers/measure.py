@@ -103,9 +103,7 @@ def measure_kart(params: KartParams) -> tuple[GGVDiagram, Handling]:
         brake_share=jax.lax.cummin(share, axis=1),
         max_speed=jnp.asarray(MAX_SPEED),
     )
-    handling = Handling(
-        front_slip=slip.at[:, 0].set(0.0), peak_rear_slip=peak_rear_slip(params)
-    )
+    handling = Handling(front_slip=slip.at[:, 0].set(0.0), peak_rear_slip=peak_rear_slip(params))
     return ggv, handling
 
 
@@ -208,9 +206,7 @@ def _net_acceleration(params: KartParams, response: Response) -> chex.Array:
     return response.forward * params.mass / (params.mass + rear + front)
 
 
-def _steps_of_levels(
-    corners: Response, max_lateral: chex.Array
-) -> tuple[chex.Array, chex.Array]:
+def _steps_of_levels(corners: Response, max_lateral: chex.Array) -> tuple[chex.Array, chex.Array]:
     """Find when each of COLUMNS levels of lateral acceleration is reached.
 
     Args:

@@ -125,9 +125,7 @@ def refine(values: chex.Array, times: int) -> chex.Array:
     return between.reshape(*values.shape[:-1], -1)
 
 
-def interpolate(
-    values: chex.Array, tracks: Tracks, track: chex.Array, s: chex.Array
-) -> chex.Array:
+def interpolate(values: chex.Array, tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
     """Interpolate plan values (T, M) linearly on circuit `track` at arc length `s` (...) m."""
     nodes = values.shape[-1]
     position = jnp.mod(s / tracks.length[track], 1.0) * nodes

@@ -1,7 +1,7 @@
 """The scripted driver: test pilot, baseline of the learned driver, and opponent. Pure JAX.
 
-`prepare` plans once per stack of circuits and kart; `control` is called at every control step and
-keeps no memory. The same numbers serve every circuit and every class; what differs between karts is
+`prepare` plans once per stack of circuits and kart; a `ScriptedDriver` follows the plan and carries
+nothing. The same numbers serve every circuit and every class; what differs between karts is
 measured on the simulator.
 """
 
@@ -16,15 +16,12 @@ from flax import struct
 from kart_jax.drivers import line as racing_line
 from kart_jax.drivers import measure, profile
 from kart_jax.drivers import path as paths
-from kart_jax.drivers.follow import control
 from kart_jax.drivers.path import Path
 from kart_jax.drivers.profile import GGVDiagram
 from kart_jax.drivers.types import Gains, Plan
 from kart_jax.errors import InputError
 from kart_jax.physics.params import KartParams
 from kart_jax.track.types import Tracks
-
-__all__ = ["LINES", "control", "prepare"]
 
 LINES = ("optimal", "given")
 EDGE_MARGIN = 0.45  # m, kept between the outer edge of the wheels and the edge of the asphalt
@@ -57,7 +54,7 @@ def prepare(
         gains: of the driver; default those of the test pilot.
 
     Returns:
-        A `Plan` for `control`. Seconds of compiling, then some tenths of a second per stack.
+        A `Plan` for a `ScriptedDriver`: seconds of compiling, then some tenths of one per stack.
 
     Raises:
         InputError: unknown `line`.
@@ -73,7 +70,8 @@ def prepare(
     laps = _plan_stack(tracks, params, ggv, line)
 
     # Arrays of one type, whoever gives them: another driver's gains are no other program.
-    gains = jax.tree.map(lambda gain: jnp.asarray(gain, float), gains or Gains())
+    gains = gains or Gains()
+    arrays = {name: jnp.asarray(gain, float) for name, gain in vars(gains).items()}
     return Plan(
         path=laps.path,
         speed=laps.speed,
@@ -81,7 +79,7 @@ def prepare(
         lap_time=laps.lap_time,
         ggv=ggv,
         handling=handling,
-        gains=gains,
+        gains=Gains(**arrays),
     )
 
 
@@ -102,9 +100,7 @@ def _plan_stack(tracks: Tracks, params: KartParams, ggv: GGVDiagram, line: str) 
         which = np.flatnonzero(nodes == count)
         laps = _plan_laps(tracks, which, params, ggv, int(count), line)
         refine = functools.partial(paths.refine, times=int(nodes.max() // count))
-        path, speed, acceleration = jax.tree.map(
-            refine, (laps.path, laps.speed, laps.acceleration)
-        )
+        path, speed, acceleration = jax.tree.map(refine, (laps.path, laps.speed, laps.acceleration))
         parts.append(laps.replace(path=path, speed=speed, acceleration=acceleration))
         order.append(which)
 

@@ -10,7 +10,9 @@ from kart_jax.drivers.profile import GGVDiagram
 class Handling(struct.PyTreeNode):
     """How one kart answers its steering in steady cornering, measured on the simulator itself."""
 
-    front_slip: chex.Array  # (V, R) rad, steer angle beyond the motion of the front axle; as the GGV
+    front_slip: (
+        chex.Array
+    )  # (V, R) rad, steer angle beyond the motion of the front axle; as the GGV
     peak_rear_slip: chex.Array  # () rad, slip angle of the rear axle past which force falls
 
 
@@ -28,7 +30,9 @@ class Gains(struct.PyTreeNode):
     speed_gain: chex.Numeric = 3.0  # () 1/s, acceleration per speed error
     rejoin_angle: chex.Numeric = 0.5  # () rad, to the path from afar: largest offset / look-ahead
     rejoin_speed: chex.Numeric = 6.0  # () m/s, when far from the path or pointing away from it
-    min_brake_share: chex.Numeric = 0.25  # () 0..1, of the braking limit used even at full cornering
+    min_brake_share: chex.Numeric = (
+        0.25  # () 0..1, of the braking limit used even at full cornering
+    )
     slide_release: chex.Numeric = 1.6  # () rear slip angle over its peak that frees both pedals
     slide_easing: chex.Numeric = 0.7  # () width of the band below, in which they are eased
     spin_release: chex.Numeric = 3.0  # () rear slip ratio over the same peak that frees a pedal

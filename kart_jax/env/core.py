@@ -43,6 +43,7 @@ from kart_jax.race.channels import Sample
 from kart_jax.race.params import RaceParams
 from kart_jax.race.types import OF_RACE, RaceState
 from kart_jax.render import view
+from kart_jax.render.body import appearance_of
 from kart_jax.render.scene import Scene
 from kart_jax.render.types import ViewConfig
 from kart_jax.track.types import Tracks
@@ -53,10 +54,9 @@ Step = tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo
 
 
 # Where the axis of karts is: in front of every field but what a race has once.
-RACE_AXES: Any = RaceState(
-    **{name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
-)
-STATE_AXES: Any = EnvState(**(dict.fromkeys(EnvState.__dataclass_fields__, 0) | {"race": RACE_AXES}))
+_RACE_AXES: Any = {name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
+_AXES: Any = dict.fromkeys(EnvState.__dataclass_fields__, 0) | {"race": RaceState(**_RACE_AXES)}
+STATE_AXES = EnvState(**_AXES)
 
 
 class RaceEnv(struct.PyTreeNode):
@@ -216,9 +216,7 @@ def clip_action(action: chex.Array, shape: tuple[int, ...]) -> chex.Array:
     return jnp.clip(jnp.asarray(action), -1.0, 1.0)
 
 
-def delayed(
-    action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float
-) -> chex.Array:
+def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float) -> chex.Array:
     """Return the mean over a control step of `dt` s of an action that comes `latency` s late.
 
     Shapes (..., 2); `before` acts first.
@@ -229,9 +227,7 @@ def delayed(
 def _delayed(action: chex.Array, state: EnvState, params: EnvParams, dt: float) -> chex.Array:
     """Delay the action (K, 2) of each kart by its own latency."""
 
-    def one(
-        action: chex.Array, before: chex.Array, randomization: chex.Array | None
-    ) -> chex.Array:
+    def one(action: chex.Array, before: chex.Array, randomization: chex.Array | None) -> chex.Array:
         latency = randomise.vary(params, randomization).latency
         return delayed(action, before, latency, dt)
 
@@ -325,7 +321,7 @@ def _observe_kart(
     if env.scene is None:
         return observation, state.frames
 
-    appearance = params.appearance
+    appearance = appearance_of(params.appearance, params.kart, params.ground.kerb_width)
     if config.randomize:  # else all pictures share one pattern of noise
         appearance = appearance.replace(seed=appearance.seed + length)
     pose = observe.pose(race.karts, params.kart)

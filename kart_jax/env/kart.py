@@ -12,6 +12,7 @@ from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState
 from kart_jax.race.params import per_kart
 from kart_jax.render.scene import Scene
+from kart_jax.render.types import ViewConfig
 from kart_jax.track.types import Tracks
 
 
@@ -38,6 +39,11 @@ class KartEnv(struct.PyTreeNode):
     def config(self) -> EnvConfig:
         """Shapes and rates."""
         return self.core.config
+
+    @property
+    def view_config(self) -> ViewConfig:
+        """Static part of the renderer."""
+        return self.core.view_config
 
     @property
     def default_params(self) -> EnvParams:

@@ -91,8 +91,8 @@ def make(
 
 def _karts(kart: Kart | Sequence[Kart], count: int) -> KartParams:
     """Return the parameters (K, ...) of all karts of a race."""
-    if isinstance(kart, str | KartParams):
-        return per_kart(_params(kart), count)
+    if not isinstance(kart, list | tuple):
+        return per_kart(_params(kart), count)  # pyright: ignore[reportArgumentType] - no list
     each = [_params(one) for one in kart]
     if len(each) != count:
         raise InputError(f"kart names {len(each)} karts for a race of {count}; name one for each")

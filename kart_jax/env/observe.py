@@ -39,7 +39,7 @@ OBSERVATION: tuple[Observed, ...] = (
 
 
 def pose(kart: KartState, params: KartParams) -> Pose:
-    """Return where the chassis is and how the driver holds the wheel, for the view."""
+    """Return where the chassis is and how the kart is steered, for the view."""
     sensed = signals(kart, params)
     return Pose(
         x=kart.x,
@@ -48,6 +48,7 @@ def pose(kart: KartState, params: KartParams) -> Pose:
         roll=sensed.roll,
         pitch=sensed.pitch,
         steering_wheel=kart.steer * params.steering_ratio,
+        road_wheel=kart.steer,
     )
 
 
@@ -64,7 +65,7 @@ def telemetry(
         step: () int32, which error of each.
     """
     values = jnp.stack(
-        [channels.read(row.channel, sample, row.unit) / row.scale for row in OBSERVATION]
+        [channels.read_channel(row.channel, sample, row.unit) / row.scale for row in OBSERVATION]
     )
     count = len(OBSERVATION)
     s_bits = jax.lax.bitcast_convert_type(jnp.asarray(sample.track_point.s, jnp.float32), jnp.int32)

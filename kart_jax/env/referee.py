@@ -1,4 +1,4 @@
-"""Ends the drives of a race by the rules of an episode, for whoever drives without an environment."""
+"""Ends drives by the rules of an episode, for whoever drives without an environment."""
 
 import chex
 import jax
@@ -29,9 +29,7 @@ class FaultReferee(struct.PyTreeNode):
         timers = Timers(off_track=zero, stuck=zero, wrong_way=zero)
         return Watched(timers=timers, length=jnp.zeros((), jnp.int32))
 
-    def judge(
-        self, carried: Watched, race: RaceState, dt: float
-    ) -> tuple[Watched, chex.Array]:
+    def judge(self, carried: Watched, race: RaceState, dt: float) -> tuple[Watched, chex.Array]:
         """Look at a race after a control step of `dt` s; returns whose drive is over (K,) bool."""
         length = carried.length + 1
 

@@ -52,7 +52,7 @@ class StepInfo(struct.PyTreeNode):
     Fields of an environment of one kart have no axis of karts.
     """
 
-    final_observation: dict[str, chex.Array] | None  # (K, ...) of the state reached; None = left out
+    final_observation: dict[str, chex.Array] | None  # (K, ...) of the state reached, if asked
     episode_return: chex.Array  # (K,) reward so far, this step counted; the return at the end
     episode_length: chex.Array  # (K,) int32, control steps so far, likewise
     lap_time: chex.Array  # (K,) s, the valid lap completed in this step; nan = none

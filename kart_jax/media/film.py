@@ -14,6 +14,7 @@ import numpy as np
 
 from kart_jax.media.dashboard import Dashboard
 from kart_jax.media.video import check_path, write_gif, write_mp4
+from kart_jax.physics.classes import STEERING_RATIO
 from kart_jax.render.scene import Scene, pack
 from kart_jax.render.types import Appearance, Pose, ViewConfig, default_appearance
 from kart_jax.render.view import render
@@ -27,18 +28,23 @@ GIF_WIDTH = 480  # pixels
 
 
 def poses_of(log: Log) -> Pose:
-    """Return the camera pose of every row: fields (rows,) in m and rad."""
+    """Return the camera pose of every row: fields (rows,) in m and rad.
+
+    A log names no kart: its front wheels are turned by the steering ratio that all classes share.
+    """
 
     def angle(name: str) -> jax.Array:
         return jnp.asarray(np.radians(log[name]))
 
+    steering_wheel = angle("steering")
     return Pose(
         x=jnp.asarray(log["x"]),
         y=jnp.asarray(log["y"]),
         yaw=angle("heading"),
         roll=angle("roll"),
         pitch=angle("pitch"),
-        steering_wheel=angle("steering"),
+        steering_wheel=steering_wheel,
+        road_wheel=(1.0 / STEERING_RATIO) * steering_wheel,
     )
 
 

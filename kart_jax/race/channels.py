@@ -11,7 +11,7 @@ not exist yet (the time of a lap before the first line) is nan.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import chex
 import jax
@@ -23,7 +23,7 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.signals import signals
 from kart_jax.physics.types import KartState, Signals
 from kart_jax.race import timing
-from kart_jax.race.types import RaceState, Timing
+from kart_jax.race.types import OF_RACE, RaceState, Timing
 from kart_jax.track import query
 from kart_jax.track.types import TrackPoint, Tracks
 
@@ -212,7 +212,7 @@ READERS: dict[str, Reader] = {
 }
 
 
-def read(name: str, sample: Sample, unit: str | None = None) -> chex.Array:
+def read_channel(name: str, sample: Sample, unit: str | None = None) -> chex.Array:
     """Return one channel () in `unit`, a key of `UNITS`; None = the channel's own."""
     factor = UNITS[BY_NAME[name].unit if unit is None else unit]
     return READERS[name](sample) * factor
@@ -220,51 +220,34 @@ def read(name: str, sample: Sample, unit: str | None = None) -> chex.Array:
 
 def read_all(sample: Sample) -> chex.Array:
     """Return one row of a recording: the channels (C,) float32 of one kart, as in `NAMES`."""
-    return jnp.stack([jnp.asarray(read(name, sample), jnp.float32) for name in NAMES])
+    return jnp.stack([jnp.asarray(read_channel(name, sample), jnp.float32) for name in NAMES])
 
 
-Value = TypeVar("Value")
+# Where the axis of karts is: in front of every field but what a race has once.
+_AXES: Any = {name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
+RACE_AXES = RaceState(**_AXES)
 
 
-def read_karts(
-    reader: Callable[[Sample], Value],
-    race: RaceState,
-    step: chex.Numeric,
-    tracks: Tracks,
-    params: KartParams,
-) -> Value:
-    """Apply a reader of one kart to each of a race's K karts.
+def sample_kart(race: RaceState, step: chex.Numeric, tracks: Tracks, params: KartParams) -> Sample:
+    """Gather what the channels of ONE kart are read from.
 
     Args:
-        reader: sample of one kart -> a pytree.
-        race: one race after its step.
+        race: after a step, without the axis of karts (`jax.vmap` over `RACE_AXES` takes it away).
         step: () int32, control steps since the recording began.
         tracks: the stack of circuits.
-        params: shared by the K karts, or every leaf with a leading axis (K,).
-
-    Returns:
-        What the reader returns, every leaf with a leading axis (K,).
+        params: of the kart.
     """
-
-    def read_kart(kart, own, clock, track_point, on_track):
-        return reader(
-            Sample(
-                step=jnp.asarray(step, jnp.int32),
-                time=race.time,
-                kart=kart,
-                signals=signals(kart, own),
-                timing=clock,
-                track_point=track_point,
-                on_track=on_track,
-                params=own,
-                tracks=tracks,
-                track=race.track,
-            )
-        )
-
-    own_axis = 0 if jnp.ndim(params.mass) else None
-    return jax.vmap(read_kart, in_axes=(0, own_axis, 0, 0, 0))(
-        race.karts, params, race.timing, race.track_point, race.on_track
+    return Sample(
+        step=jnp.asarray(step, jnp.int32),
+        time=race.time,
+        kart=race.karts,
+        signals=signals(race.karts, params),
+        timing=race.timing,
+        track_point=race.track_point,
+        on_track=race.on_track,
+        params=params,
+        tracks=tracks,
+        track=race.track,
     )
 
 
@@ -281,9 +264,18 @@ def read_race(
 
         _, values = jax.lax.scan(body, race, jnp.arange(steps))  # (steps, K, C)
 
-    Args: as in `read_karts`.
+    Args:
+        race: after a step.
+        step: () int32, control steps since the recording began.
+        tracks: the stack of circuits.
+        params: shared by the K karts, or every field with a leading axis (K,).
 
     Returns:
         (K, C) float32, columns as in `NAMES`.
     """
-    return read_karts(read_all, race, step, tracks, params)
+
+    def read_kart(race: RaceState, params: KartParams) -> chex.Array:
+        return read_all(sample_kart(race, step, tracks, params))
+
+    params_axis = 0 if jnp.ndim(params.mass) else None
+    return jax.vmap(read_kart, in_axes=(RACE_AXES, params_axis))(race, params)

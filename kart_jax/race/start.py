@@ -30,9 +30,7 @@ def on_grid(tracks: Tracks, track: chex.Array, karts: int) -> StartPose:
 
 
 @jax.jit
-def start_race(
-    tracks: Tracks, track: chex.Array, pose: StartPose, params: KartParams
-) -> RaceState:
+def start_race(tracks: Tracks, track: chex.Array, pose: StartPose, params: KartParams) -> RaceState:
     """Start a race with K karts rolling at the given places.
 
     Args:

@@ -56,14 +56,14 @@ def progress_delta(s: chex.Array, mark: chex.Array, length: chex.Array) -> chex.
     return jnp.where(delta < -0.5 * length, delta + length, delta)
 
 
-def cross(passage: Passage, mark: chex.Array, length: chex.Array, reach: chex.Array) -> Crossing:
+def cross(passage: Passage, mark: chex.Array, length: chex.Array, reach: float) -> Crossing:
     """Tell whether a step crossed the line at arc length `mark`.
 
     Args:
         passage: the step.
         mark: () m, in [0, length).
         length: () m, of the lap.
-        reach: () m, longest way that still is driving and not a jump.
+        reach: m, longest way that still is driving and not a jump.
     """
     a = progress_delta(passage.before, mark, length)
     b = progress_delta(passage.after, mark, length)
@@ -141,9 +141,7 @@ def update(
     reach = JUMP_DISTANCE + JUMP_SPEED * dt
     delta = progress_delta(passage.after, passage.before, length)
     clean = passage.on_track & (jnp.abs(delta) <= reach)
-    timing = timing.replace(
-        progress=timing.progress + delta, lap_valid=timing.lap_valid & clean
-    )
+    timing = timing.replace(progress=timing.progress + delta, lap_valid=timing.lap_valid & clean)
 
     gate = cross(passage, _gate_at(tracks, track, timing.next_gate), length, reach)
     timing = _pass_gate(timing, gate, tracks.gate_count[track])

@@ -61,12 +61,12 @@ def test_the_episode_is_truncated_after_its_steps_and_starts_afresh(six, steps):
     params = six.default_params.replace(max_steps_in_episode=jnp.int32(steps))
     obs, state = six.reset(jax.random.key(2), params)
     for count in range(1, steps + 1):
-        assert state.step == count - 1
+        assert state.episode.length[0] == count - 1
         obs, state, _, terminated, truncated, info = six.step(
             jax.random.key(count), state, IDLE, params
         )
         assert not terminated and truncated == (count == steps) and info["truncated"] == truncated
-    assert state.step == 0
+    assert state.episode.length[0] == 0
     assert not np.array_equal(obs, info["final_observation"])
 
 

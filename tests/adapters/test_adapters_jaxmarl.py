@@ -55,7 +55,7 @@ def test_all_are_done_when_the_last_is(oval):
     def race(state):
         def step(state, key):
             _, state, _, dones, _ = env.step(key, state, idle)
-            return state, (dones, state.lanes.step)
+            return state, (dones, state.episode.length)
 
         return jax.lax.scan(step, state, jax.random.split(jax.random.key(1), 400))[1]
 

@@ -1,6 +1,7 @@
 """The app on Modal as far as it needs no server of theirs: flags, images and files, `.local()`
 runs, no token."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -9,23 +10,27 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
+import modal
 import pytest
-from fake_volume import FakeVolume
+from click.testing import CliRunner
+from fake_volume import FakeVolume, checked
 from modal._utils.async_utils import synchronizer
+from modal.cli.entry_point import entrypoint_cli
 from ring_runs import SMALL, rows
 
 from kart_jax.errors import InputError
 from train import modal_app
 from train.cloud import image, volume
 from train.run import chunks, run_folder
-from train.run.config import TrainConfig
-from train.sweep import request
+from train.run.request import TrainConfig
+from train.sweep import plain_data
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.filterwarnings("ignore:The train_run function is executing locally")
-RING = request.to_plain(SMALL)
+RING = plain_data.to_plain(SMALL)
 
 
 @pytest.fixture
@@ -41,77 +46,53 @@ def asked(text):
     return modal_app.read(text.split())
 
 
-def modal_run(words, folder, **environment):
-    """`modal run -m train.modal_app WORDS` without a token and without a way to the network."""
-    known = {name: value for name, value in os.environ.items() if not name.startswith("MODAL_")}
-    known |= {
-        "MODAL_CONFIG_PATH": str(folder / "none.toml"),
-        "MODAL_SERVER_URL": "http://127.0.0.1:9",
-        "COLUMNS": "100",
-    }
-    command = [sys.executable, "-m", "modal", "run", "-m", "train.modal_app", *words.split()]
-    return subprocess.run(
-        command,
-        cwd=folder,
-        env={**known, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+def modal_run(words, monkeypatch):
+    """`modal run -m train.modal_app WORDS` by Modal's own command, without its servers."""
+    monkeypatch.setattr("modal.cli.run.run_app", lambda *given, **more: contextlib.nullcontext())
+    return CliRunner().invoke(entrypoint_cli, ["run", "-m", "train.modal_app", *words.split()])
 
 
 @pytest.mark.parametrize(
-    ("words", "sentence"),
-    [
-        (
-            "--track-name circuit.png --timesteps 5000000 --vector-envs 2048",
-            "Modal has no token on this machine; run",
-        ),
-        (
-            "--profile bold",
-            "--profile is bold; allowed are aggressive, conservative; see modal run -m "
-            "train.modal_app --",
-        ),
-    ],
+    "words", ["--profile bold --gpu H100", "--gpu H100 -- --profile bold", "-- --profile bold"]
 )
-def test_modal_run_says_at_once_in_one_sentence_what_is_wrong(work, words, sentence):
-    done = modal_run(words, work)
-    assert done.returncode == 2 and done.stdout == ""
-    assert (
-        done.stderr.startswith("kart: ")
-        and sentence in done.stderr
-        and done.stderr.count("\n") == 1
-    )
+def test_modal_run_says_in_one_sentence_what_is_wrong(work, monkeypatch, words):
+    monkeypatch.setattr(modal_app, "launch", lambda *given: pytest.fail("started"))
+    done = modal_run(words, monkeypatch)
+    assert done.exit_code == 2 and done.stdout == ""
+    said = "kart: --profile is bold; allowed are aggressive, conservative; see modal run -m train"
+    assert done.stderr.startswith(said) and done.stderr.count("\n") == 1
 
 
-def test_its_help_has_the_flags_of_kart_train_with_their_explanations(work):
-    done = modal_run("--help", work)
-    assert done.returncode == 0 and done.stdout.startswith("usage: modal run -m train.modal_app")
+def test_modal_run_hands_every_flag_over(work, monkeypatch):
+    started = []
+    monkeypatch.setattr(modal_app, "launch", lambda *given: started.append(given) or 0)
+    words = "--seeds 3 4 --profile aggressive --gpu L4:2 --save-name a --telemetry-only"
+    assert modal_run(words, monkeypatch).exit_code == 0
+    ((config, runs),) = started
+    assert config.gpu == "L4:2" and [run.seed for run in runs] == [3, 4]
+    assert {run.profile for run in runs} == {"aggressive"} and runs[0].telemetry_only
+
+
+def test_the_help_behind_two_hyphens_has_every_flag_with_its_explanation(work, monkeypatch):
+    done = modal_run("-- --help", monkeypatch)
+    assert done.exit_code == 0
+    assert done.stdout.startswith("usage: modal run -m train.modal_app -- ")
     for field in dataclasses.fields(modal_app.ModalConfig):
-        assert (
-            f"--{field.name.replace('_', '-')} " in done.stdout or f"--{field.name}" in done.stdout
-        ), field.name
-    assert (
-        "Environment steps of the whole run" in done.stdout
-        and "GPUs in order of preference" in done.stdout
+        assert f"--{field.name.replace('_', '-')}" in done.stdout, field.name
+    assert "Environment steps of the whole run" in done.stdout
+    assert "GPU, by Modal's name" in done.stdout
+
+
+def test_importing_the_app_reads_no_flags(work):
+    code = "import sys; sys.argv = ['modal', 'run', '-m', 'train.modal_app', '--lapz']\n"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}import train.modal_app"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
     )
-
-
-def test_only_the_words_behind_the_module_in_modal_run_are_flags():
-    typed = modal_app.typed
-    assert typed(["modal", "run", "--detach", "-m", "train.modal_app", "--seeds", "0"]) == [
-        "--seeds",
-        "0",
-    ]
-    assert typed(["modal", "run", "-m", "train.modal_app::main", "--", "--profile", "x"]) == [
-        "--profile",
-        "x",
-    ]
-    assert typed(["modal", "run", "-m", "train.modal_app"]) == []
-    assert typed(["modal", "run", "-m", "train.modal_app::train_run", "--flags", "x"]) is None
-    assert typed(["modal", "deploy", "-m", "train.modal_app"]) is None
-    assert typed(["pytest", "run"]) is None
+    assert done.returncode == 0 and done.stderr == ""
 
 
 def test_flags_become_runs(work):
@@ -124,11 +105,10 @@ def test_flags_become_runs(work):
             "--save-name",
             "a",
             "--gpu",
-            "H100",
             "L4:2",
         ]
     )
-    assert config.gpu == ("H100", "L4:2")
+    assert config.gpu == "L4:2"
     assert runs == [TrainConfig(track_name=("spa.png",), timesteps=5000, save_name="a")]
     (work / "s.toml").write_text("learning_rate = [1e-3, 1e-4]")
     _, runs = asked("--sweep s.toml --seeds 3 4 --save-name g")
@@ -148,10 +128,10 @@ def test_flags_become_runs(work):
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        ("--gpu", "--gpu is empty; give at least one"),
-        ("--gpu H100 8x", "--gpu is 8x; allowed are Modal's names such as"),
+        ("--gpu", "--gpu has no value; write one behind it"),
+        ("--gpu 8x", "--gpu is 8x; allowed are Modal's names such as"),
         ("--seeds 1 1", "--seeds is 1 1; give each seed once"),
-        ("--lapz 3", "unrecognized options: --lapz, 3; see modal run -m train.modal_app --help"),
+        ("--lapz 3", "unrecognized options: --lapz, 3; see modal run -m train.modal_app -- --help"),
         ("--seeds 1 --seed 2", "--seeds: seed is given there and by --seed; give it in one place"),
         (
             "--seeds 1 --sweep s.toml",
@@ -226,7 +206,7 @@ import json, os, signal, sys
 from ring_env import RingEnv
 from train import modal_app
 from train.run import chunks, prepare
-prepare.make_env = lambda settings: RingEnv()
+prepare.make_env = lambda config: RingEnv()
 chunk, done = chunks.chunk, []
 def vanish(*given, **more):
     done.append(1)
@@ -251,8 +231,13 @@ def test_a_killed_container_s_successor_goes_on_from_the_newest_checkpoint(
     }
     gone = subprocess.run(
         [sys.executable, "-c", VANISHING, json.dumps(flags)],
-        cwd=work, env={**os.environ, **surroundings}, capture_output=True, text=True, check=False, timeout=300,
-    )  # fmt: skip
+        cwd=work,
+        env={**os.environ, **surroundings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
     assert gone.returncode == -signal.SIGKILL, gone.stderr[-2000:]
     chunk, done = chunks.chunk, []
     monkeypatch.setattr(
@@ -318,13 +303,36 @@ def test_many_runs_start_together_and_what_became_of_each_is_told(work, monkeypa
 def test_a_run_that_cannot_come_home_is_not_lost(work, monkeypatch):
     monkeypatch.setattr(modal_app, "VOLUME", FakeVolume(work))
     (work / "runs" / "mine").mkdir(parents=True)
-    said = modal_app.brought_home("mine", Path("runs"))
+    said = modal_app.bring_home("mine", Path("runs"))
     assert said.startswith("mine stays on Modal: runs/mine exists") and said.endswith(
         "kart modal pull mine"
     )
 
 
+def test_a_gpu_that_is_asked_for_takes_the_place_of_the_function_s_own(work, monkeypatch):
+    monkeypatch.setattr(modal_app, "VOLUME", FakeVolume(work / "volume"))
+    asked = []
+
+    class Remote:
+        def __init__(self, gpu=None):
+            self.gpu = gpu
+
+        def with_options(self, **options):
+            checked(modal.Function, "with_options", **options)
+            return Remote(**options)
+
+        def spawn(self, flags, call):
+            asked.append(self.gpu)
+            return Call({"name": flags["save_name"], "error": "not now"})
+
+    monkeypatch.setattr(modal_app, "train_run", Remote())
+    for words in ("--gpu H100:2 --save-name a", "--save-name b"):
+        assert modal_app.launch(*modal_app.read(words.split())) == 2
+    assert asked == ["H100:2", None]
+
+
 def test_the_function_asks_for_an_a100_and_writes_to_the_volume():
-    spec = synchronizer._translate_in(modal_app.train_run)._spec
+    function: Any = synchronizer._translate_in(modal_app.train_run)
+    spec = function._spec
     assert spec.gpus == ["A100-80GB", "A100-40GB"] and list(spec.volumes) == [image.MOUNT]
     assert modal_app.app.name == volume.NAME

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import modal
 import pytest
@@ -49,7 +50,7 @@ def steps(image, name):
     return [arguments for step, arguments in image.steps if step == name]
 
 
-@pytest.mark.parametrize("build", [image.training_image, image.board_image])
+@pytest.mark.parametrize("build", [image.training_image, image.tensorboard_image])
 def test_an_image_installs_under_the_committed_lock_alone(build):
     image = Recorder()
     build(image)
@@ -74,9 +75,9 @@ def test_the_training_image_holds_every_dependency_of_the_project_and_cuda():
     )
 
 
-def test_the_board_image_holds_tensorboard_at_the_version_of_the_lock():
+def test_the_tensorboard_image_holds_tensorboard_at_the_version_of_the_lock():
     image = Recorder()
-    image.board_image(image)
+    image.tensorboard_image(image)
     (wanted,) = steps(image, "uv_pip_install")[0]["packages"]
     assert [Requirement(one).name for one in wanted] == ["tensorboard"]
     assert re.search(r"^tensorboard==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
@@ -94,10 +95,12 @@ def test_without_a_checkout_there_is_one_sentence(monkeypatch, tmp_path):
 
 
 def mounted(image, folder):
-    """Copy what Modal would mount in the container into `folder` in place of its root; returns the
-    paths."""
+    """Copy what Modal would mount in the container into `folder` in place of its root.
+
+    Returns the paths.
+    """
     found = []
-    inner = synchronizer._translate_in(image)
+    inner: Any = synchronizer._translate_in(image)
     while str(inner).startswith("Image(local files"):
         inner, mount = inner._deps()
         for entry in mount.entries:
@@ -131,7 +134,7 @@ def in_a_container(code, root, folder, *words):
 
 
 def test_a_container_loads_the_app_from_its_files_without_the_checkout_and_without_jax(work):
-    files = mounted(image.board_image(), work)
+    files = mounted(image.tensorboard_image(), work)
     assert "/root/train/modal_app.py" in files and not any("__pycache__" in name for name in files)
     code = "print([name for name in ('jax', 'numpy', 'tyro', 'flax') if name in sys.modules])"
     done = in_a_container(code, work / "root", work, "container")
@@ -149,9 +152,15 @@ def test_a_run_reads_nothing_that_the_container_does_not_hold(work):
     } <= set(files)
     (work / "kart").mkdir()
     flags = {
-        "track_name": ["beginner_track.png"], "telemetry_only": True, "timesteps": 512, "vector_envs": 4,
-        "rollout_steps": 32, "minibatch_size": 64, "epochs": 1, "save_name": "tiny",
-    }  # fmt: skip
+        "track_name": ["beginner_track.png"],
+        "telemetry_only": True,
+        "timesteps": 512,
+        "vector_envs": 4,
+        "rollout_steps": 32,
+        "minibatch_size": 64,
+        "epochs": 1,
+        "save_name": "tiny",
+    }
     code = f"""
 import json
 from train import modal_app

@@ -191,7 +191,7 @@ def test_tensorboard_shows_the_runs_of_the_volume_as_they_grow(tmp_path, monkeyp
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setattr(tensorboard_server, "PORT", free.getsockname()[1])
-    monkeypatch.setattr(tensorboard_server, "EVERY", 0.1)
+    monkeypatch.setattr(tensorboard_server, "REFRESH_INTERVAL", 0.1)
     refreshed = []
 
     def refresh():

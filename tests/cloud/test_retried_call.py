@@ -9,7 +9,7 @@ from rich.console import Console
 from ring_runs import SMALL, rows
 
 from kart_jax.errors import InputError
-from train.cloud.retried_call import CALLS, attempt
+from train.cloud.retried_call import CALLS, train_or_go_on
 from train.run import chunks
 
 pytestmark = pytest.mark.usefixtures("on_ring")
@@ -39,7 +39,8 @@ def tried(tmp_path, monkeypatch):
             SMALL, runs_dir=str(tmp_path), **{"save_name": "lost", **flags}
         )
         shown = io.StringIO()
-        return attempt(config, call, Console(file=shown), after_save), len(done), shown.getvalue()
+        result = train_or_go_on(config, call, Console(file=shown), after_save)
+        return result, len(done), shown.getvalue()
 
     return attempt_one
 

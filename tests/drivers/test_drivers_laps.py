@@ -173,7 +173,9 @@ needs_real = pytest.mark.skipif(
 def test_it_laps_every_circuit_in_every_class_without_leaving_the_asphalt(sources):
     rows = {
         (kart, Path(source).stem): row
-        for kart, per in zip(CLASSES, rows_of(load_tracks(sources), list(CLASSES), "optimal"), strict=True)
+        for kart, per in zip(
+            CLASSES, rows_of(load_tracks(sources), list(CLASSES), "optimal"), strict=True
+        )
         for source, row in zip(sources, per, strict=True)
     }
     assert len(rows) == 7 * len(sources)

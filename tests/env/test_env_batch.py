@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.sharding import NamedSharding
 
 import kart_jax
 from kart_jax.devices import KARTS, kart_mesh
@@ -42,7 +43,7 @@ def drive(env, mesh):
 def seen(driven):
     """Observation, places and rewards."""
     observation, state, rewards = driven
-    return observation, state.race.place, rewards
+    return observation, state.race.track_point, rewards
 
 
 @pytest.mark.slow  # four programs to compile; the split of training is tested on the ring
@@ -54,6 +55,7 @@ def test_a_split_batch_drives_as_a_whole_one(env, mesh):
     chex.assert_trees_all_close(
         jax.device_get(seen(split)), jax.device_get(seen(whole)), rtol=1e-5, atol=1e-3
     )
+    assert isinstance(split[2].sharding, NamedSharding)
     assert split[2].sharding.spec[-1] == KARTS  # each device holds the rewards of its own karts
     assert len(split[2].sharding.device_set) == 2
 

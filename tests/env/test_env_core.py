@@ -91,7 +91,7 @@ def pursue(env, state, speed):
 
     def one(race, speed):
         kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
-        x, y, _ = query.pose_at(env.tracks, race.track, race.place.s[0] + 6.0)
+        x, y, _ = query.pose_at(env.tracks, race.track, race.track_point.s[0] + 6.0)
         bearing = wrap_angle(jnp.arctan2(y - kart.y, x - kart.x) - kart.yaw)
         return jnp.clip(jnp.stack([2.0 * bearing, 0.5 * (speed - kart.vx)]), -1.0, 1.0)
 
@@ -129,30 +129,32 @@ def test_a_class_that_is_none_and_a_flat_batch_of_actions_are_refused(env, param
 
 def test_shapes_types_and_bounds(env, params, reset, step):
     obs, state = reset(env, jax.random.key(0), params, count=COUNT)
-    obs, state, gained, terminated, truncated, info = step(
+    obs, state, rewards, terminated, truncated, info = step(
         env, jax.random.key(1), state, jnp.zeros((COUNT, 2)), params
     )
     assert set(obs) == {"telemetry"}
     assert obs["telemetry"].shape == (COUNT, 9) and obs["telemetry"].dtype == jnp.float32
-    assert gained.shape == (COUNT,) and gained.dtype == jnp.float32
+    assert rewards.shape == (COUNT,) and rewards.dtype == jnp.float32
     assert terminated.dtype == truncated.dtype == bool
     assert info.reward_terms.shape == (COUNT, len(reward.TERMS))
-    np.testing.assert_allclose(info.reward_terms.sum(axis=1), gained, atol=1e-6)
+    np.testing.assert_allclose(info.reward_terms.sum(axis=1), rewards, atol=1e-6)
     assert np.all(np.abs(obs["telemetry"]) <= observe.LIMIT)
 
 
 def test_starts_are_spread_over_tracks_and_laps_and_stand_on_the_asphalt(env):
-    params = env.default_params
+    params = env.core.default_params
     keys = jax.random.split(jax.random.key(3), 512)
-    race = jax.jit(jax.vmap(lambda key: randomise.start(key, env.tracks, params, 1)))(keys)
+    race = jax.jit(jax.vmap(lambda key: randomise.draw_start(key, env.tracks, params, 1)))(keys)
     share = np.mean(np.asarray(race.track) == 0)
     assert 0.4 < share < 0.6  # binomial with p = 1/2: ± 4.5 standard deviations
-    part = np.asarray(race.place.s[:, 0]) / np.asarray(env.tracks.length)[np.asarray(race.track)]
+    part = (
+        np.asarray(race.track_point.s[:, 0]) / np.asarray(env.tracks.length)[np.asarray(race.track)]
+    )
     assert np.all(np.histogram(part, 8, (0.0, 1.0))[0] > 30)
-    assert np.all(np.asarray(race.place.edge) <= -0.5 * 4.0 + 0.05)
+    assert np.all(np.asarray(race.track_point.edge) <= -0.5 * 4.0 + 0.05)
     assert np.all(np.isnan(race.timing.lap_time))
     speed = np.asarray(race.karts.vx)
-    bend = np.abs(np.asarray(race.place.curvature))
+    bend = np.abs(np.asarray(race.track_point.curvature))
     assert speed.min() < 1.0 and speed.max() > 12.0
     assert np.all(speed**2 * bend <= float(params.start.lateral) * 1.05)
 
@@ -162,16 +164,16 @@ def test_start_options_choose_track_and_grid(env, params, reset):
     _, state = reset(env, jax.random.key(0), chosen, count=COUNT)
     np.testing.assert_array_equal(state.race.track, np.arange(COUNT) % 2)
     np.testing.assert_allclose(
-        state.race.place.s[:, 0], env.tracks.grid_s[state.race.track, 0], atol=0.02
+        state.race.track_point.s[:, 0], env.tracks.grid_s[state.race.track, 0], atol=0.02
     )
     np.testing.assert_allclose(
-        state.race.place.n[:, 0], env.tracks.grid_n[state.race.track, 0], atol=0.02
+        state.race.track_point.n[:, 0], env.tracks.grid_n[state.race.track, 0], atol=0.02
     )
     assert np.all(state.race.karts.vx == 0.0)
 
 
 def test_positive_steering_turns_left_and_negative_pedal_brakes(env, params, reset, step):
-    _, state = reset(env, jax.random.key(0), with_start(params, turn=0.0), count=COUNT)
+    _, state = reset(env, jax.random.key(0), with_start(params, heading_error=0.0), count=COUNT)
     state = with_kart(state, vx=8.0)
     action = jnp.asarray([[0.3, 0.0], [-0.3, 0.0], [0.0, -1.0], [0.0, 0.0]] * 2)
     before = state.race.karts
@@ -207,13 +209,13 @@ def test_nan_ends_that_environment_alone_and_reaches_no_output(env, params, rese
         state = with_kart(state, vx=state.race.karts.vx.at[2].set(jnp.nan))
     else:
         action = action.at[2, 1].set(jnp.nan)
-    obs, after, gained, terminated, truncated, info = step(
+    obs, after, rewards, terminated, truncated, info = step(
         env, jax.random.key(1), state, action, params
     )
     np.testing.assert_array_equal(terminated, np.arange(COUNT) == 2)
     assert info.cause[2] == Cause.NON_FINITE and not np.any(truncated)
     chex.assert_tree_all_finite(
-        (obs, gained, after.race.karts, info.reward_terms, info.episode_return)
+        (obs, rewards, after.race.karts, info.reward_terms, info.episode_return)
     )
     chex.assert_tree_all_finite(info.final_observation)
 
@@ -238,15 +240,15 @@ def test_standing_still_and_driving_backward_end_the_episode(env, params, reset,
 def test_leaving_the_track_is_reported_and_ends_the_episode(env, params, reset, step):
     options = with_start(with_limits(params, off_track_time=0.2), offset=0.0, speed=0.0)
     _, state = reset(env, jax.random.key(0), options, count=COUNT)
-    x, y, _ = query.pose_at(env.tracks, state.race.track, state.race.place.s[:, 0], 4.0 + 2.0)
+    x, y, _ = query.pose_at(env.tracks, state.race.track, state.race.track_point.s[:, 0], 4.0 + 2.0)
     place = query.locate(env.tracks, state.race.track[:, None], x[:, None], y[:, None])
     state = with_kart(state, x=x[:, None], y=y[:, None])
-    state = dataclasses.replace(state, race=dataclasses.replace(state.race, place=place))
+    state = dataclasses.replace(state, race=dataclasses.replace(state.race, track_point=place))
     for k in range(5):
-        _, state, gained, terminated, _, info = step(
+        _, state, rewards, terminated, _, info = step(
             env, jax.random.key(1), state, jnp.zeros((COUNT, 2)), options
         )
-        assert np.all(info.off_track) and np.all(gained < 0.0)
+        assert np.all(info.off_track) and np.all(rewards < 0.0)
         assert np.all(terminated) == (k == 4)
     assert np.all(info.cause == Cause.OFF_TRACK)
 
@@ -261,15 +263,15 @@ def laps(env, params, reset, step):
     speed = jnp.linspace(8.0, 12.0, COUNT)
     rows = []
     for _ in range(2500):
-        _, state, gained, terminated, truncated, info = step(
+        _, state, rewards, terminated, truncated, info = step(
             env, jax.random.key(1), state, pursue(env, state, speed), options
         )
         race = state.race
         rows.append(
             (
                 race.time,
-                race.place.s[:, 0],
-                gained,
+                race.track_point.s[:, 0],
+                rewards,
                 info.lap_time,
                 terminated | truncated,
                 info.off_track,
@@ -295,12 +297,12 @@ def test_lap_time_from_telemetry_agrees_with_the_timing(env, laps):
 
 
 def test_a_clean_lap_is_worth_a_little_over_5000_on_every_track(laps):
-    _, _, gained, lap_time, _, off_track = laps
+    _, _, rewards, lap_time, _, off_track = laps
     assert not off_track.any()
     for i in range(COUNT):
         ends = np.flatnonzero(~np.isnan(lap_time[:, i]))
         for a, b in itertools.pairwise(ends):
-            assert 5000.0 < gained[a + 1 : b + 1, i].sum() < 5120.0
+            assert 5000.0 < rewards[a + 1 : b + 1, i].sum() < 5120.0
 
 
 def test_same_seed_same_result_and_neighbours_do_not_matter(env, params, reset, step):

@@ -11,6 +11,7 @@ import pytest
 
 import kart_jax
 from kart_jax.env import randomise
+from kart_jax.race.params import per_kart
 
 COUNT = 8
 CHANGED = {
@@ -76,7 +77,7 @@ def test_every_variation_is_looked_at():
 
 
 def test_draws_are_even_between_minus_one_and_one():
-    drawn = np.asarray(jax.vmap(randomise.draw)(jax.random.split(jax.random.key(0), 4000)))
+    drawn = np.asarray(randomise.draw(jax.random.key(0), 4000))
     assert np.abs(drawn).max() <= 1.0
     np.testing.assert_allclose(drawn.mean(0), 0.0, atol=0.04)  # 4 standard errors
     np.testing.assert_allclose(drawn.std(0), 3**-0.5, atol=0.03)
@@ -91,23 +92,24 @@ def test_episodes_differ_and_a_new_one_draws_anew(varied):
         stand, limits=dataclasses.replace(stand.limits, episode_time=jnp.asarray(0.8, jnp.float32))
     )
     _, state = reset(varied, jax.random.key(0), short, count=COUNT)
-    first = np.asarray(state.drawn)
+    first = np.asarray(state.randomization)
+    assert first.shape == (COUNT, 1, len(randomise.VARIATIONS))
     assert len(np.unique(first, axis=0)) == COUNT
     full = jnp.tile(jnp.asarray([0.0, 1.0]), (COUNT, 1))
     for number in range(20):
         if number == 19:
-            assert np.array_equal(state.drawn, first)  # all through the episode
+            assert np.array_equal(state.randomization, first)  # all through the episode
             assert (
                 len(np.unique(np.asarray(state.race.karts.vx))) == COUNT
             )  # same start, same pedal, other karts
         _, state, _, _, truncated, _ = step(varied, jax.random.key(number), state, full, short)
     assert truncated.all()
-    assert (np.asarray(state.drawn) != first).all()
+    assert (np.asarray(state.randomization) != first).all()
 
 
 def test_without_being_asked_nothing_varies(plain):
     _, state = reset(plain, jax.random.key(0), plain.default_params, count=COUNT)
-    assert state.drawn is None
+    assert state.randomization is None
     assert float(plain.default_params.latency) == 0.0 == float(plain.default_params.sensor_noise)
 
 
@@ -115,7 +117,9 @@ def test_an_action_that_is_a_whole_step_late_acts_in_the_next(varied):
     prompt = varied.default_params
     late = dataclasses.replace(prompt, latency=jnp.asarray(0.04, jnp.float32))
     _, state = reset(varied, jax.random.key(0), prompt, count=COUNT)
-    state = dataclasses.replace(state, drawn=jnp.zeros_like(state.drawn))  # the nominal kart
+    state = dataclasses.replace(
+        state, randomization=jnp.zeros_like(state.randomization)
+    )  # the nominal kart
     left, none = jnp.tile(jnp.asarray([[1.0, 0.0]]), (COUNT, 1)), jnp.zeros((COUNT, 2))
 
     def drive(state, action, params):
@@ -137,17 +141,23 @@ def test_an_action_that_is_a_whole_step_late_acts_in_the_next(varied):
     )
 
 
-see = jax.jit(jax.vmap(kart_jax.KartEnv.see, in_axes=(None, 0, None, None)))
+@jax.jit
+def see(env, state, params, fresh):
+    """What one kart in each of many races observes: (B, ...)."""
+    params = params.replace(kart=per_kart(params.kart, 1))
+    observe = jax.vmap(type(env.core).observe, in_axes=(None, 0, None, None))
+    observation, _ = observe(env.core, state, params, fresh)
+    return jax.tree.map(lambda leaf: leaf[:, 0], observation), state
 
 
 def drawing(state, **shares):
     """The states of episodes that drew `shares` of the named variations, and nothing of the
     others."""
     names = [variation.name for variation in randomise.VARIATIONS]
-    drawn = np.zeros(state.drawn.shape, np.float32)
+    drawn = np.zeros(state.randomization.shape, np.float32)
     for name, share in shares.items():
-        drawn[:, names.index(name)] = share
-    return dataclasses.replace(state, drawn=jnp.asarray(drawn))
+        drawn[..., names.index(name)] = share
+    return dataclasses.replace(state, randomization=jnp.asarray(drawn))
 
 
 def test_drawn_sensor_noise_reaches_the_telemetry(varied):
@@ -184,7 +194,8 @@ def test_drawn_light_and_pixel_noise_reach_the_picture(oval):
     noisy = picture(state, pixel_noise=1.0) - plain
     inside = (plain > 30.0) & (plain < 225.0)  # where nothing is cut off
     assert noisy[inside].std() == pytest.approx(6.0, rel=0.1)
-    later = dataclasses.replace(state, step=state.step + 1)
+    older = state.episode.replace(length=state.episode.length + 1)
+    later = dataclasses.replace(state, episode=older)
     np.testing.assert_array_equal(picture(later), plain)
     again = picture(later, pixel_noise=1.0) - plain  # live noise: another pattern in each frame
     assert abs(np.corrcoef(noisy[inside], again[inside])[0, 1]) < 0.1

@@ -8,7 +8,7 @@ import pytest
 
 from kart_jax.env import frames, observe, reward, terminate
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.params import Limits, RewardWeights
+from kart_jax.env.params import EpisodeLimits, RewardWeights
 from kart_jax.env.types import Cause, Timers
 
 DT = 0.04
@@ -16,14 +16,14 @@ DT = 0.04
 
 def transition(**changed):
     quiet = reward.Transition(
-        way=jnp.asarray(0.8),
+        progress_delta=jnp.asarray(0.8),
         length=jnp.asarray(1000.0),
         on_track=jnp.asarray(True),
         lap_completed=jnp.asarray(False),
-        touching=jnp.asarray(False),
+        wall_contact=jnp.asarray(False),
         vx=jnp.asarray(20.0),
         vy=jnp.asarray(0.0),
-        turned=jnp.asarray(0.0),
+        steering_change=jnp.asarray(0.0),
         terminated=jnp.asarray(False),
         dt=DT,
     )
@@ -45,7 +45,7 @@ WEIGHTS = RewardWeights(
 
 
 def named(t):
-    return dict(zip(reward.TERMS, np.asarray(reward.terms(t, WEIGHTS)), strict=True))
+    return dict(zip(reward.TERMS, np.asarray(reward.reward_terms(t, WEIGHTS)), strict=True))
 
 
 def test_every_term_has_a_weight_of_its_name():
@@ -61,18 +61,24 @@ def test_quiet_driving_earns_the_way_alone():
 
 def test_way_counts_forward_on_the_track_only_and_backward_always():
     assert named(transition(on_track=False))["progress"] == 0.0
-    assert named(transition(way=-0.8))["progress"] == pytest.approx(-4.0)
-    assert named(transition(way=-0.8, on_track=False))["progress"] == pytest.approx(-4.0)
+    assert named(transition(progress_delta=-0.8))["progress"] == pytest.approx(-4.0)
+    assert named(transition(progress_delta=-0.8, on_track=False))["progress"] == pytest.approx(-4.0)
 
 
 def test_a_jump_pays_no_more_than_top_speed():
     # 60 m/s * 0.04 s = 2.4 m at 5 a metre = 12, however far the jump.
-    assert named(transition(way=400.0))["progress"] == pytest.approx(12.0)
+    assert named(transition(progress_delta=400.0))["progress"] == pytest.approx(12.0)
 
 
 def test_faults_cost_what_the_weights_say():
     terms = named(
-        transition(on_track=False, touching=True, turned=-0.5, terminated=True, lap_completed=True)
+        transition(
+            on_track=False,
+            wall_contact=True,
+            steering_change=-0.5,
+            terminated=True,
+            lap_completed=True,
+        )
     )
     assert terms["off_track"] == pytest.approx(-25.0 * DT)
     assert terms["wall"] == pytest.approx(-100.0 * DT)
@@ -88,7 +94,9 @@ def test_drift_costs_the_same_to_both_sides():
 
 def timers(off_track=0.0, stuck=0.0, wrong_way=0.0):
     return Timers(
-        off_track=jnp.asarray(off_track), stuck=jnp.asarray(stuck), wrong_way=jnp.asarray(wrong_way)
+        off_track=jnp.asarray(off_track),
+        stuck=jnp.asarray(stuck),
+        wrong_way=jnp.asarray(wrong_way),
     )
 
 
@@ -106,8 +114,8 @@ def timers(off_track=0.0, stuck=0.0, wrong_way=0.0):
     ],
 )
 def test_end_and_cause(given, finite, time, cause):
-    terminated, truncated, found = terminate.judge(
-        timers(**given), jnp.asarray(finite), jnp.asarray(time), Limits()
+    terminated, truncated, found = terminate.find_end(
+        timers(**given), jnp.asarray(finite), jnp.asarray(time), EpisodeLimits()
     )
     assert found == cause
     assert bool(truncated) == (cause == Cause.TIME_LIMIT)
@@ -128,13 +136,14 @@ def test_frame_stack_is_oldest_first_and_filled_when_fresh(n):
 
 
 def test_observation_table_is_in_the_order_of_the_design():
-    assert [channel.name for channel in observe.OBSERVATION] == [
-        "speed", "steering", "throttle", "brake", "lat_g", "long_g", "dist_to_line", "curvature", "checkpoint_angle",
-    ]  # fmt: skip
+    names = (
+        "speed steering throttle brake lat_g long_g dist_to_line curvature checkpoint_angle"
+    ).split()
+    assert [row.name for row in observe.OBSERVATION] == names
 
 
 def test_config_is_hashable_and_checked():
     assert hash(EnvConfig()) == hash(EnvConfig())
-    assert EnvConfig().physics_dt == pytest.approx(1 / 200)
+    assert EnvConfig().rates.physics_dt == pytest.approx(1 / 200)
     with pytest.raises(ValueError, match="substeps is 0"):
         EnvConfig(substeps=0)

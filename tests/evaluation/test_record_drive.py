@@ -57,7 +57,10 @@ def test_a_driver_that_goes_nowhere_is_refused(monkeypatch, circle_log):
 
 
 def test_the_film_is_announced_with_what_it_holds():
-    assert describe_lap({"clean_lap": 52.3451, "start": "grid"}) == "a clean lap of 52.345, from the grid"
+    assert (
+        describe_lap({"clean_lap": 52.3451, "start": "grid"})
+        == "a clean lap of 52.345, from the grid"
+    )
     assert (
         describe_lap({"clean_lap": np.float64(62.5), "start": "rolling"})
         == "a clean lap of 1:02.500, from a rolling start"

@@ -9,9 +9,9 @@ import pytest
 from flax import nnx
 
 from train.networks import actor_critic, convolution
-from train.run.config import TrainConfig
-from train.run.defaults import resolve
 from train.run.network import build_network
+from train.run.request import TrainConfig
+from train.run.resolve import resolve
 
 
 def shapes(params):
@@ -144,7 +144,7 @@ def test_the_network_of_a_run_computes_inside_in_the_precision_asked_for(precisi
     settings = resolve(TrainConfig(precision=precision), "cpu")
 
     def run(key):
-        graph, params = build_network(settings, key)
+        graph, params = build_network(settings.network, key)
         network = nnx.merge(graph, params)
         observation = observe(2, 3)
         telemetry = network.telemetry_second(network.telemetry_first(observation["telemetry"]))

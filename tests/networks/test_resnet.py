@@ -20,7 +20,7 @@ from train.ppo import frame_store, minibatches, surrogate
 from train.ppo.config import PPOConfig
 from train.ppo.hyperparameters import Hyperparameters
 from train.run import prepare
-from train.run.config import TrainConfig
+from train.run.request import TrainConfig
 
 STATE = random_resnet()
 LAYERS = 20  # 1 + 4 stages of 4 + 3 shortcuts
@@ -228,7 +228,7 @@ def test_a_run_is_resumed_watched_and_fine_tuned_without_the_file(
     monkeypatch, tmp_path, pretrained
 ):
     ring = RingEnv(config=EnvConfig(frame_stack=1, vision=True))
-    monkeypatch.setattr(prepare, "make_env", lambda settings: ring)
+    monkeypatch.setattr(prepare, "make_env", lambda config: ring)
     write_safetensors(tmp_path / "file", STATE)
     config = TrainConfig(
         backbone="resnet18",
@@ -253,7 +253,7 @@ def test_a_run_is_resumed_watched_and_fine_tuned_without_the_file(
     (tmp_path / "file").unlink()
 
     driver, settings = load_policy.load_policy("frozen", str(tmp_path))
-    assert (settings.backbone, settings.backbone_trainable) == ("resnet18", 0)
+    assert (settings.network.backbone, settings.network.backbone_trainable) == ("resnet18", 0)
     assert backbone_of(driver.params) == wanted
     observation = frozen.state.observation
     expected = policy.Policy(params=frozen.state.params, graph=frozen.graph)(observation)

@@ -1,22 +1,16 @@
-"""The acceptance rows of the physics: the checks that benchmarks/physics_table.py prints, asserted
-one by one."""
+"""The acceptance rows of the physics, asserted one by one."""
 
-import sys
 from pathlib import Path
 
 import jax
 import pytest
-
-sys.path.insert(
-    0, str(Path(__file__).parents[2] / "benchmarks")
-)  # a script's own folder, as when it is run
-import physics_table as table
+from checks.sections import SECTIONS, Section
 
 PAGE = (Path(__file__).parents[2] / "docs" / "physics.md").read_text()
 
 
-@pytest.mark.parametrize("section", table.SECTIONS, ids=lambda section: section.__name__)
-def test_acceptance(section):
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_acceptance(section: Section):
     with jax.enable_x64(True):
         checks = section()
     missed = "\n".join(
@@ -25,6 +19,7 @@ def test_acceptance(section):
         if not c.passed
     )
     assert checks and not missed, missed
+
     for c in checks:
         (line,) = (line for line in PAGE.splitlines() if line.startswith(f"| {c.row} | {c.what} |"))
         assert line.endswith(f"| {c.verdict} |"), (

@@ -16,8 +16,8 @@ from train.ppo import minibatches, update
 from train.ppo.config import PPOConfig
 from train.ppo.hyperparameters import Hyperparameters
 from train.run import placement, prepare
-from train.run.config import TrainConfig
-from train.run.defaults import resolve
+from train.run.request import TrainConfig
+from train.run.resolve import resolve
 
 pytestmark = pytest.mark.usefixtures("on_ring")
 
@@ -29,7 +29,7 @@ def driven(count, config=SHARED, env=RingEnv()):  # noqa: B008
     """State and metrics after the first chunk, of 4 updates, of a run on `count` devices."""
     settings = resolve(config, "cpu")
     mesh = kart_mesh(count)
-    graph, begun = placement.start(env, settings, mesh)
+    graph, begun = placement.initial_state(env, settings, mesh)
     hyper = placement.replicate(Hyperparameters.from_config(settings.ppo, settings.updates), mesh)
     return update.chunk(graph, env, settings.ppo.shape, hyper, begun, mesh)
 
@@ -108,7 +108,7 @@ def test_a_run_on_many_devices_goes_on_on_fewer(tmp_path):
     assert (
         notes == []
         and fewer.mesh.size == 2
-        and fewer.settings.ppo.shards == 8
+        and fewer.config.ppo.shards == 8
         and result.steps == 2048
     )
     chex.assert_trees_all_close(
@@ -125,7 +125,7 @@ def test_devices_that_cannot_share_are_refused(tmp_path):
     with pytest.raises(
         InputError, match="--devices is 3; it must divide the 8 groups of karts of the run"
     ):
-        prepare.choose_mesh(TrainConfig(devices=3), settings)
+        placement.choose_mesh(3, settings.ppo.shards)
     with pytest.raises(InputError, match="16 devices are asked for; there are 8"):
         prepare.prepare(dataclasses.replace(SHARED, devices=16, runs_dir=str(tmp_path)))
     assert not list(tmp_path.iterdir())
@@ -134,4 +134,4 @@ def test_devices_that_cannot_share_are_refused(tmp_path):
 def test_an_accelerator_s_devices_are_all_used_and_one_of_a_cpu(unbroken):
     assert unbroken[0].mesh.size == 1 < jax.device_count()
     assert resolve(TrainConfig(), "gpu", devices=4).ppo.shards == 4
-    assert prepare.choose_mesh(TrainConfig(), resolve(TrainConfig(), "gpu", devices=4)).size == 4
+    assert placement.choose_mesh(None, 4).size == 4

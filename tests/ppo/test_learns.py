@@ -14,8 +14,10 @@ from kart_jax.errors import InputError
 from kart_jax.laptime import search
 from kart_jax.telemetry import export, laps
 from train.evaluation import evaluate, selection
-from train.run import checkpoint, checkpoint_scores, defaults, loop, prepare
-from train.run.config import TrainConfig
+from train.run import checkpoint, checkpoint_scores, environment, loop
+from train.run.environment import make_env
+from train.run.request import TrainConfig
+from train.run.resolve import resolve
 
 REQUEST = TrainConfig(
     telemetry_only=True,
@@ -78,20 +80,19 @@ def test_the_commands_measure_the_driver_against_the_fastest_lap_and_drive_it(
 ):
     monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path))
     _, runs = trained
-    wanted = f"--search-laps {2 * search.GENERATION} --json"
+    wanted = f"--search-laps {2 * search.GENERATION_LAPS} --json"
     assert cli.main(f"eval oval --fastest {wanted} --drives 2 --runs-dir {runs}".split()) == 0
     learned, scripted, best = json.loads(capsys.readouterr().out)["results"]
     assert [one["driver"] for one in (learned, scripted, best)] == ["oval", "scripted", "fastest"]
 
     minimum = best["minimum"]["lap_time"]
-    assert (
-        minimum <= scripted["best_lap"] + 1e-3 and best["minimum"]["laps"] == 2 * search.GENERATION
-    )
+    assert minimum <= scripted["best_lap"] + 1e-3
+    assert best["minimum"]["laps"] == 2 * search.GENERATION_LAPS
     least = min(minimum, best["best_lap"])
     for one in (learned, scripted, best):
         assert one["gap"] == pytest.approx(one["best_lap"] - least, abs=1e-3)
 
-    monkeypatch.setattr(search, "search", lambda *given, **more: pytest.fail("searched again"))
+    monkeypatch.setattr(search, "evolve", lambda *given, **more: pytest.fail("searched again"))
     words = f"drive --track-name {runs / 'oval.csv'} --driver fastest {wanted} --laps 2"
     assert cli.main(words.split()) == 0
     driven = json.loads(capsys.readouterr().out)
@@ -160,17 +161,17 @@ def test_an_exam_counts_whole_checkpoints_only_and_costs_no_run_when_it_fails(tr
 
 def test_episodes_are_long_enough_for_laps_of_the_longest_circuit(monkeypatch, oval):
     monkeypatch.setattr(
-        prepare, "make", lambda tracks, kart, config: make(oval, kart=kart, config=config)
+        environment, "make", lambda tracks, kart, config: make(oval, kart=kart, config=config)
     )
-    settings = defaults.resolve(dataclasses.replace(REQUEST, save_name=None), "cpu")
-    seconds = float(prepare.make_env(settings).default_params.limits.episode_time)
+    settings = resolve(dataclasses.replace(REQUEST, save_name=None), "cpu")
+    seconds = float(make_env(settings).default_params.limits.episode_time)
     # 3 laps of 397 m at 12 m/s take 99 s: the environment's own limit stays.
     assert seconds == pytest.approx(120.0)
     longer = dataclasses.replace(oval, length=oval.length * 2)
     monkeypatch.setattr(
-        prepare, "make", lambda tracks, kart, config: make(longer, kart=kart, config=config)
+        environment, "make", lambda tracks, kart, config: make(longer, kart=kart, config=config)
     )
-    assert float(prepare.make_env(settings).default_params.limits.episode_time) == pytest.approx(
+    assert float(make_env(settings).default_params.limits.episode_time) == pytest.approx(
         3 * 794.16 / 12, rel=1e-3
     )
 
@@ -185,10 +186,8 @@ def test_the_environment_of_a_run_is_the_one_asked_for(monkeypatch, oval, asked)
         made.append((tracks, given))
         return make(oval, config=EnvConfig(vision=False))
 
-    monkeypatch.setattr(prepare, "make", note)
-    prepare.make_env(
-        defaults.resolve(dataclasses.replace(REQUEST, track_name=("a", "b"), **asked), "cpu")
-    )
+    monkeypatch.setattr(environment, "make", note)
+    make_env(resolve(dataclasses.replace(REQUEST, track_name=("a", "b"), **asked), "cpu"))
     wanted = {
         "randomize": False,
         "kart": "rental_gx270",

@@ -9,9 +9,10 @@ from kart_jax.devices import kart_mesh
 from train.networks import convolution
 from train.ppo import update
 from train.ppo.hyperparameters import Hyperparameters
-from train.run import placement, prepare
-from train.run.config import TrainConfig
-from train.run.defaults import resolve
+from train.run import placement
+from train.run.environment import make_env
+from train.run.request import TrainConfig
+from train.run.resolve import resolve
 
 FRAME = 84 * 84 * 3  # bytes
 
@@ -27,12 +28,12 @@ def test_16384_karts_of_64_steps_with_four_frames_fit_in_40_gigabytes(monkeypatc
         settings, ppo=dataclasses.replace(settings.ppo, updates_per_chunk=1)
     )
 
-    env = prepare.make_env(settings)
+    env = make_env(settings)
     mesh = kart_mesh(1)
     graphs = []
 
     def begin():
-        graph, begun = placement.start(env, settings, mesh)
+        graph, begun = placement.initial_state(env, settings, mesh)
         graphs.append(graph)
         return begun
 

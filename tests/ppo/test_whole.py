@@ -13,7 +13,7 @@ from ring_runs import chunk_without_transfers, crossings
 from kart_jax import cli
 from train.ppo import minibatches, rollout, update
 from train.run import checkpoint, loop, prepare, trace_cache
-from train.run.config import TrainConfig
+from train.run.request import TrainConfig
 
 
 @pytest.fixture(autouse=True)
@@ -91,12 +91,12 @@ def test_training_on_pictures_is_traced_once_and_resumes_bit_for_bit(tmp_path, m
         save_name="seen",
     )
     whole, _ = prepare.prepare(config)
-    assert loop.drive(whole).steps == 64
+    assert loop.run_training(whole).steps == 64
     assert whole.state.observation["vision"].shape == (4, 84, 84, 3)
 
     resumed, notes = prepare.prepare(TrainConfig(resume_from="runs/seen/checkpoints/32"))
     assert notes == [] and resumed.steps == 32
-    assert loop.drive(resumed).steps == 64
+    assert loop.run_training(resumed).steps == 64
     assert checkpoint.content(resumed.state) == checkpoint.content(whole.state)
 
     monkeypatch.undo()  # the look at the program traces it once more
@@ -108,15 +108,18 @@ def check_what_is_kept(run, tmp_path, monkeypatch):
     """Run the chunk from the file that JAX exported it to: the same numbers, without the host."""
     monkeypatch.setattr(trace_cache, "_folder", lambda: tmp_path / "traced")
     monkeypatch.setattr(trace_cache, "SETTLED", -1e9)
-    given = (run.graph, run.env, run.settings, run.hyper, run.state, run.mesh)
-    assert trace_cache.find(*given) is not None
+    given = (run.graph, run.env, run.config, run.hyperparameters, run.state, run.mesh)
+    with trace_cache.enabled():
+        assert trace_cache.find(*given) is not None
 
-    monkeypatch.setattr(trace_cache.export, "export", lambda *_: pytest.fail("traced again"))
-    program = trace_cache.find(*given)
-    assert crossings(program.lower(run.env, run.hyper, run.state).compile()) == []
+        monkeypatch.setattr(trace_cache.export, "export", lambda *_: pytest.fail("traced again"))
+        program = trace_cache.find(*given)
+    assert crossings(program.lower(run.env, run.hyperparameters, run.state).compile()) == []
 
     one, other = (jax.tree.map(lambda leaf: leaf.copy(), run.state) for _ in range(2))
     with jax.transfer_guard("disallow"):
-        found = jax.block_until_ready(program(run.env, run.hyper, one))
-    again = update.chunk(run.graph, run.env, run.settings.ppo.shape, run.hyper, other, run.mesh)
+        found = jax.block_until_ready(program(run.env, run.hyperparameters, one))
+    again = update.chunk(
+        run.graph, run.env, run.config.ppo.shape, run.hyperparameters, other, run.mesh
+    )
     assert checkpoint.content(found) == checkpoint.content(again)

@@ -103,8 +103,10 @@ def kart():
 
 @pytest.fixture(scope="module")
 def two_karts(oval, kart):
-    """Kart 0 at 10 m/s 10 m past the line, 1.5 m left of it; kart 1 in the first bend, turned 10
-    degrees left."""
+    """One kart on the straight, one in the first bend.
+
+    Kart 0 at 10 m/s 10 m past the line, 1.5 m left of it; kart 1 at 5 m/s, turned 10 degrees left.
+    """
     pose = StartPose(
         s=jnp.array([10.0, 60.0 + 0.5 * np.pi * 25.0]),
         n=jnp.array([1.5, 0.0]),
@@ -173,9 +175,10 @@ def test_controls_and_accelerations_are_shown_and_observed_as_they_are(oval, kar
     assert (first["throttle"], second["brake"]) == pytest.approx((25.0, 75.0))
     assert (first["lateral_g"], second["longitudinal_g"]) == pytest.approx((1.0, -0.5), rel=1e-5)
 
-    observed = jax.jit(
-        lambda race: channels.read_karts(observe.telemetry, race, jnp.int32(0), oval, kart)
-    )(race)
+    def observe_kart(race):
+        return observe.telemetry(channels.sample_kart(race, 0, oval, kart))
+
+    observed = jax.jit(jax.vmap(observe_kart, in_axes=(channels.RACE_AXES,)))(race)
     names = [row.name for row in observe.OBSERVATION]
     first, second = (dict(zip(names, row.tolist(), strict=True)) for row in observed)
     # 10 m/s of 40; half the lock; 1 g of 2.5; 1.5 m of 6.

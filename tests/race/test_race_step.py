@@ -10,11 +10,14 @@ import pytest
 from kart_jax.physics.params import preset
 from kart_jax.physics.state import is_finite
 from kart_jax.physics.types import Controls
-from kart_jax.race.place import place, place_on_grid
-from kart_jax.race.step import step, wheel_points
+from kart_jax.race.params import RaceParams, per_kart
+from kart_jax.race.rates import Rates
+from kart_jax.race.start import StartPose, on_grid, start_race
+from kart_jax.race.step import step
+from kart_jax.race.surroundings import wheel_points
 from kart_jax.track.derive import load_tracks
 
-DT, SUBSTEPS = 0.005, 8
+RATES = Rates()
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +31,14 @@ def drive(oval, params):
     off to the right."""
     s, n = jnp.asarray([5.0, 5.0, 5.0]), jnp.asarray([0.0, 3.0, -4.0])
     turn = jnp.asarray([0.0, 0.7, 0.0])
-    race = place(oval, jnp.int32(0), s, n, turn, jnp.full(3, 12.0), params)
+    pose = StartPose(s=s, n=n, heading_error=turn, speed=jnp.full(3, 12.0))
+    race = start_race(oval, jnp.int32(0), pose, per_kart(params, 3))
     hands = Controls(steering=jnp.zeros(3), throttle=jnp.full(3, 0.4), brake=jnp.zeros(3))
 
     @jax.jit
     def run(race):
         def advance(race, _):
-            race = step(race, hands, oval, params, DT, SUBSTEPS)
+            race = step(race, hands, oval, RaceParams(per_kart(params, 3)), RATES)
             return race, race
 
         return jax.lax.scan(advance, race, None, length=75)[1]
@@ -55,7 +59,7 @@ def test_wheels_stand_where_the_kart_has_them(params):
 
 def test_time_is_counted_not_summed(drive):
     _, states = drive
-    np.testing.assert_array_equal(states.tick, SUBSTEPS * np.arange(1, 76))
+    np.testing.assert_array_equal(states.tick, RATES.substeps * np.arange(1, 76))
     np.testing.assert_allclose(states.time, 0.04 * np.arange(1, 76), atol=1e-6)
 
 
@@ -72,7 +76,7 @@ def test_the_barrier_stops_a_kart_and_sends_it_back(drive):
     _, states = drive
     assert np.any(states.wall_distance[:, 1] < 0.0), "it touches"
     assert not np.all(states.on_track[:, 1]), "on the way it leaves the asphalt"
-    assert np.min(states.place.barrier[:, 1]) > 0.0, (
+    assert np.min(states.track_point.barrier[:, 1]) > 0.0, (
         "its centre of gravity never gets behind the barrier"
     )
     speed = np.hypot(states.karts.vx[:, 1], states.karts.vy[:, 1])
@@ -87,27 +91,39 @@ def test_one_wheel_on_the_asphalt_is_on_the_track(drive):
     assert np.min(states.karts.vx[:, 2]) < np.min(states.karts.vx[:, 0])
 
 
-def test_no_number_in_a_kart_or_its_controls_is_never_hidden(drive, oval, params):
-    """nan in any number of a kart that a step reads, or in its controls, is in that kart after it,
-    and in no other."""
+def test_a_kart_that_is_no_number_stands_still_and_leaves_the_others_bits_alone(
+    drive, oval, params
+):
+    """nan in any number of a kart that a step reads, or in its controls, stops that kart alone."""
     first, _ = drive
     hands = Controls(steering=jnp.zeros(3), throttle=jnp.full(3, 0.4), brake=jnp.zeros(3))
-    run = jax.jit(
-        lambda race, hands: jax.vmap(is_finite)(step(race, hands, oval, params, DT, SUBSTEPS).karts)
-    )
-    assert np.all(run(first, hands))
+    world = RaceParams(per_kart(params, 3))
+    run = jax.jit(lambda race, hands: step(race, hands, oval, world, RATES))
+    clean = run(first, hands)
+    assert np.all(clean.finite) and np.all(jax.vmap(is_finite)(clean.karts))
+
+    def check(race, hands, name):
+        after = run(race, hands)
+        np.testing.assert_array_equal(after.finite, [True, False, True], err_msg=name)
+        for one, other in zip(
+            jax.tree.leaves(after.karts), jax.tree.leaves(clean.karts), strict=True
+        ):
+            np.testing.assert_array_equal(one[::2], other[::2], err_msg=name)
+        return after
+
     for name, field in vars(first.karts).items():
         if jnp.issubdtype(field.dtype, jnp.floating) and name != "accel_y":  # which is only shown
             broken = first.replace(karts=first.karts.replace(**{name: field.at[1].set(jnp.nan)}))
-            np.testing.assert_array_equal(run(broken, hands), [True, False, True], err_msg=name)
+            check(broken, hands, name)
     for name, field in vars(hands).items():
-        broken = hands.replace(**{name: field.at[1].set(jnp.nan)})
-        np.testing.assert_array_equal(run(first, broken), [True, False, True], err_msg=name)
+        after = check(first, hands.replace(**{name: field.at[1].set(jnp.nan)}), name)
+        assert after.karts.x[1] == first.karts.x[1], "a kart with a good state keeps it"
 
 
 def test_grid_slots_lie_before_the_line(oval, params):
-    race = place_on_grid(oval, jnp.int32(0), 2, params)
-    np.testing.assert_allclose(race.place.s, oval.grid_s[0, :2], atol=0.01)
+    grid = on_grid(oval, jnp.int32(0), 2)
+    race = start_race(oval, jnp.int32(0), grid, per_kart(params, 2))
+    np.testing.assert_allclose(race.track_point.s, oval.grid_s[0, :2], atol=0.01)
     assert np.all(race.timing.progress < 0.0) and np.all(race.timing.next_gate == 0)
     assert np.all(race.karts.vx == 0.0) and np.all(np.isnan(race.timing.lap_time))
 
@@ -121,14 +137,15 @@ def test_a_batch_of_a_thousand_generated_circuits(params):
     loaded = time.perf_counter()
     which = jnp.arange(1000, dtype=jnp.int32)
     hands = Controls(steering=jnp.zeros(1), throttle=jnp.full(1, 0.3), brake=jnp.zeros(1))
-    start = tuple(jnp.full(1, value) for value in (2.0, 1.0, 0.0, 10.0))  # m, m, rad, m/s
+    start = StartPose(*(jnp.full(1, value) for value in (2.0, 1.0, 0.0, 10.0)))
+    karts = RaceParams(per_kart(params, 1))
 
     @jax.jit
     def run(tracks, track):
         def advance(race, _):
-            return step(race, hands, tracks, params, DT, SUBSTEPS), None
+            return step(race, hands, tracks, karts, RATES), None
 
-        first = place(tracks, track, *start, params)
+        first = start_race(tracks, track, start, karts.kart)
         return first, jax.lax.scan(advance, first, None, length=50)[0]
 
     first, race = jax.block_until_ready(jax.vmap(run, in_axes=(None, 0))(tracks, which))
@@ -148,4 +165,4 @@ def test_a_batch_of_a_thousand_generated_circuits(params):
         way, np.hypot(race.karts.x - first.karts.x, race.karts.y - first.karts.y)[:, 0], rtol=0.02
     )
     assert way.min() > 15.0 and way.max() < 25.0
-    np.testing.assert_allclose(race.place.n, 1.0, atol=0.6)
+    np.testing.assert_allclose(race.track_point.n, 1.0, atol=0.6)

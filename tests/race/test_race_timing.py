@@ -41,11 +41,12 @@ def drive(tracks):
     @jax.jit
     def run(s, on_track, begin):
         s = jnp.mod(s, tracks.length[0])
-        first = timing.start(tracks, 0, s[0])
+        first = timing.start_timing(tracks, 0, s[0])
 
         def step(state, inputs):
             before, after, kept, tick = inputs
-            state = timing.update(state, tracks, 0, before, after, kept, tick, DT)
+            passage = timing.Passage(before, after, kept)
+            state = timing.update(state, passage, tracks, 0, tick, DT)
             return state, state
 
         _, states = jax.lax.scan(

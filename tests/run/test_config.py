@@ -1,8 +1,7 @@
-"""Requests, settings and run folders: what is chosen, what is refused, and in which words."""
+"""Requests, configs and run folders: what is chosen, what is refused, and in which words."""
 
 import concurrent.futures
 import dataclasses
-import inspect
 import json
 import math
 import re
@@ -12,20 +11,19 @@ import pytest
 import tyro
 
 from kart_jax.errors import InputError
-from train.ppo.config import PPOConfig
 from train.run import metrics_log, run_folder
-from train.run.config import Settings, TrainConfig
-from train.run.config_file import load_settings
-from train.run.defaults import resolve
+from train.run.config_file import load_config
+from train.run.request import TrainConfig
+from train.run.resolve import resolve
 
 
 def test_defaults_adapt_to_the_machine():
     cpu, gpu = resolve(TrainConfig(), "cpu"), resolve(TrainConfig(), "gpu")
     assert cpu.tracks == gpu.tracks == ("circuit.png",)
     assert cpu.ppo.vector_envs <= 64
-    assert cpu.frame_stack == 1
+    assert cpu.network.frame_stack == 1
     assert gpu.ppo.vector_envs >= 2048
-    assert gpu.frame_stack == 4
+    assert gpu.network.frame_stack == 4
 
 
 def test_profiles_differ_in_step_size_and_entropy_and_flags_win():
@@ -107,23 +105,21 @@ PRETRAINED = TrainConfig(backbone="resnet18", backbone_weights="resnet18.pth", b
 
 def test_a_pretrained_backbone_is_kept_by_the_runs_that_go_on_from_it(tmp_path):
     saved = resolve(PRETRAINED, "cpu")
-    assert (saved.backbone, saved.backbone_trainable) == ("resnet18", 2)
+    assert (saved.network.backbone, saved.network.backbone_trainable) == ("resnet18", 2)
     saved.save(tmp_path / "config.json")
-    assert load_settings(tmp_path / "config.json") == saved
+    assert load_config(tmp_path / "config.json") == saved
     assert resolve(TrainConfig(), "cpu", saved) == saved
-    assert resolve(TrainConfig(backbone_trainable=0), "cpu", saved).backbone_trainable == 0
+    assert resolve(TrainConfig(backbone_trainable=0), "cpu", saved).network.backbone_trainable == 0
 
 
-def test_a_config_from_before_there_was_a_choice_of_backbone_is_read(tmp_path):
-    path, settings = tmp_path / "config.json", resolve(TrainConfig(), "cpu")
-    settings.save(path)
-    older = {
-        name: value
-        for name, value in json.loads(path.read_text()).items()
-        if "backbone" not in name
-    }
-    path.write_text(json.dumps(older))
-    assert load_settings(path) == settings
+def test_a_field_that_a_config_lacks_has_its_declared_default(tmp_path):
+    path = tmp_path / "config.json"
+    config = resolve(TrainConfig(seed=3), "cpu")
+    config.save(path)
+    whole = json.loads(path.read_text())
+    del whole["network"]["backbone"], whole["ppo"]["gamma"], whole["ppo"]["shards"], whole["kart"]
+    path.write_text(json.dumps(whole))
+    assert load_config(path) == config
 
 
 @pytest.mark.parametrize(
@@ -211,10 +207,10 @@ def test_impossible_requests_are_refused_by_flag(fields, words):
         resolve(TrainConfig(**fields), "cpu")
 
 
-def test_settings_survive_the_file(tmp_path):
+def test_a_config_survives_the_file(tmp_path):
     settings = resolve(TrainConfig(track_name=("a", "b")), "gpu")
     settings.save(tmp_path / "config.json")
-    assert load_settings(tmp_path / "config.json") == settings
+    assert load_config(tmp_path / "config.json") == settings
 
 
 @pytest.mark.parametrize(
@@ -232,7 +228,7 @@ def test_a_damaged_config_is_refused_with_its_path(tmp_path, damage):
     resolve(TrainConfig(), "cpu").save(path)
     path.write_text(damage(path.read_text()))
     with pytest.raises(InputError, match=str(path)):
-        load_settings(path)
+        load_config(path)
 
 
 @pytest.mark.parametrize(
@@ -248,13 +244,11 @@ def test_a_damaged_config_is_refused_with_its_path(tmp_path, damage):
         ("seed", True, "seed is true; it must be a whole number"),
         ("seed", -1, "--seed is -1"),
         ("timesteps", 1.5, "timesteps is 1.5; it must be a whole number"),
-        ("backbone", "vgg", 'backbone is "vgg"; it must be one of nature, resnet18'),
-        ("backbone_trainable", 3, "--backbone-trainable is 3; it must be 0 with --backbone nature"),
-        ("telemetry_only", 1, "telemetry_only is 1; it must be true or false"),
-        ("frame_stack", 0, "--frame-stack is 0; it must be from 1 to 64"),
-        ("frame_stack", 10**6, "--frame-stack is 1000000; it must be from 1 to 64"),
         ("ppo", 3, "ppo is 3; it must be an object"),
-        ("ppo", {}, "field clip_ratio is missing or unknown"),
+        ("ppo", {}, "field ent_coef is missing or unknown"),
+        ("network", [], "network is []; it must be an object"),
+        ("network", {}, "field frame_stack is missing or unknown"),
+        ("frame_stack", 1, "field frame_stack is missing or unknown"),
     ],
 )
 def test_a_damaged_field_is_named_with_its_file(tmp_path, field, value, words):
@@ -262,26 +256,32 @@ def test_a_damaged_field_is_named_with_its_file(tmp_path, field, value, words):
     resolve(TrainConfig(), "cpu").save(path)
     path.write_text(json.dumps({**json.loads(path.read_text()), field: value}))
     with pytest.raises(InputError, match="^" + re.escape(f"{path}: {words}")):
-        load_settings(path)
+        load_config(path)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("part", "field", "value", "words"),
     [
-        ("learning_rate", math.nan, "learning_rate is NaN; it must be a finite number"),
-        ("value_clip", "x", 'value_clip is "x"; it must be a finite number or null'),
-        ("gamma", 2, "--gamma is 2"),
-        ("vector_envs", 10**12, "--vector-envs is 1000000000000; it must be from 1 to 1000000000"),
-        ("minibatch_size", 7, "--minibatch-size is 7; it must divide"),
+        ("ppo", "learning_rate", math.nan, "learning_rate is NaN; it must be a finite number"),
+        ("ppo", "value_clip", "x", 'value_clip is "x"; it must be a finite number or null'),
+        ("ppo", "gamma", 2, "--gamma is 2"),
+        ("ppo", "vector_envs", 10**12, "--vector-envs is 1000000000000; it must be from 1 to 10"),
+        ("ppo", "minibatch_size", 7, "--minibatch-size is 7; it must divide"),
+        ("network", "backbone", "vgg", 'backbone is "vgg"; it must be one of nature, resnet18'),
+        ("network", "backbone_trainable", 3, "--backbone-trainable is 3; it must be 0 with"),
+        ("network", "telemetry_only", 1, "telemetry_only is 1; it must be true or false"),
+        ("network", "frame_stack", 0, "--frame-stack is 0; it must be from 1 to 64"),
+        ("network", "frame_stack", 10**6, "--frame-stack is 1000000; it must be from 1 to 64"),
+        ("network", "eyes", 2, "field eyes is missing or unknown"),
     ],
 )
-def test_a_damaged_number_of_the_algorithm_is_named_with_its_file(tmp_path, field, value, words):
+def test_a_damaged_number_of_a_part_is_named_with_its_file(tmp_path, part, field, value, words):
     path = tmp_path / "config.json"
     resolve(TrainConfig(), "cpu").save(path)
     whole = json.loads(path.read_text())
-    path.write_text(json.dumps({**whole, "ppo": {**whole["ppo"], field: value}}))
+    path.write_text(json.dumps({**whole, part: {**whole[part], field: value}}))
     with pytest.raises(InputError, match="^" + re.escape(f"{path}: {words}")):
-        load_settings(path)
+        load_config(path)
 
 
 def test_a_config_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
@@ -348,11 +348,3 @@ def test_what_is_no_run_is_refused(tmp_path):
     for name in ("absent", "empty"):
         with pytest.raises(InputError, match=f"{name}: is no training run"):
             run_folder.find(name, tmp_path)
-
-
-def test_every_field_is_documented():
-    for cls in (TrainConfig, PPOConfig, Settings):
-        lines = [line for one in cls.__mro__[:-1] for line in inspect.getsource(one).splitlines()]
-        for field in dataclasses.fields(cls):
-            row = next(i for i, line in enumerate(lines) if line.startswith(f"    {field.name}:"))
-            assert lines[row + 1].strip().startswith('"""'), f"{cls.__name__}.{field.name}"

@@ -40,11 +40,11 @@ def test_hosts_that_make_no_sense_are_refused(flags, message, capsys):
 def test_one_process_agrees_with_itself():
     assert hosts.first() and not hosts.several()
     assert hosts.any_of(True) and not hosts.any_of(False)
-    assert hosts.told("runs/é") == "runs/é"
+    assert hosts.broadcast("runs/é") == "runs/é"
     tree = {"a": jax.numpy.arange(3), "key": jax.random.key(0)}
-    assert hosts.gathered(tree) is tree
+    assert hosts.gather(tree) is tree
     place = jax.sharding.SingleDeviceSharding(jax.devices()[-1])
-    moved = hosts.placed(tree, place)
+    moved = hosts.place(tree, place)
     assert moved["a"].devices() == {jax.devices()[-1]} and np.array_equal(moved["a"], [0, 1, 2])
 
 
@@ -87,4 +87,4 @@ def test_two_hosts_train_one_run_and_stop_and_go_on_together(tmp_path):
 def test_a_word_too_long_to_share_is_refused(monkeypatch):
     monkeypatch.setattr(hosts, "several", lambda: True)
     with pytest.raises(InputError, match="hosts can share up to 4096"):
-        hosts.told("x" * 5000)
+        hosts.broadcast("x" * 5000)

@@ -19,8 +19,8 @@ from kart_jax.errors import InputError
 from kart_jax.files import locked
 from train.evaluation import load_policy
 from train.run import checkpoint, chunks, loop, prepare, reporter
-from train.run.config import TrainConfig
 from train.run.progress import Progress
+from train.run.request import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("on_ring")
 
@@ -177,7 +177,10 @@ def test_a_run_that_diverges_stops_and_keeps_its_good_checkpoints(
     monkeypatch.setattr("kart_jax.cli.train.parse", lambda *_: command)
     assert cli.main(["train"]) == 1
     out, err = capsys.readouterr()
-    sentence = "kart: losses or network are no longer finite numbers after 1,536 steps; the checkpoints before are good"
+    sentence = (
+        "kart: losses or network are no longer finite numbers after 1,536 steps; the checkpoints "
+        "before are good"
+    )
     assert err.startswith(sentence) and err.count("\n") == 1 and "--resume-from" in err
     assert "filming" not in out and "done" not in out
     assert len(calls) == 3
@@ -204,18 +207,18 @@ def test_a_run_that_another_process_trains_is_left_alone(copied):
     begun, _ = prepare.prepare(TrainConfig(resume_from="whole", timesteps=4096, runs_dir=str(runs)))
     left = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
     with locked(folder.path):
-        for attempt in (
+        for use in (
             lambda: prepare.prepare(
                 TrainConfig(resume_from="whole", timesteps=5120, runs_dir=str(runs))
             ),
-            lambda: loop.drive(begun),
+            lambda: loop.run_training(begun),
         ):
             with pytest.raises(
                 InputError, match="whole: another process is at work in it; wait until it ends"
             ):
-                attempt()
+                use()
     assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == left
-    assert loop.drive(begun).steps == 4096
+    assert loop.run_training(begun).steps == 4096
 
 
 def test_fewer_steps_than_are_done_are_refused(copied):

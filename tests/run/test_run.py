@@ -137,7 +137,7 @@ def test_tensorboard_has_the_lap_times(tmp_path):
     made_up = {"laps": 3, "lap_time_sum": 135.0, "lap_time_min": 44.5, "losses": losses}
     terms = {"reward_terms": np.arange(len(TERMS)), "causes": np.arange(len(Cause))}
     folder = RunFolder(tmp_path)
-    writer = metrics_log.Log(folder, 0)
+    writer = metrics_log.MetricsLog(folder, 0)
     writer.write(64, Progress().take(UpdateMetrics(**{**numbers, **made_up, **terms}), 64))
     writer.close()
     events = read_events(folder.tensorboard)
@@ -202,8 +202,8 @@ def test_writing_down_a_chunk_asks_nothing_of_the_device(tmp_path, monkeypatch):
 
 def test_the_policy_of_a_run_loads_and_acts_within_bounds(unbroken):
     finished, _ = unbroken
-    driver, settings = load_policy.load_policy(str(finished.folder.path))
-    assert settings == finished.settings
+    driver, config = load_policy.load_policy(str(finished.folder.path))
+    assert config == finished.config
     telemetry = jax.random.normal(jax.random.key(0), (5, 9))
     action = driver({"telemetry": telemetry})
     assert action.shape == (5, 2)
@@ -221,7 +221,10 @@ def test_json_has_standard_output_to_itself(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(
         "kart_jax.cli.train.film_driver", lambda result, config: {"clean_lap": None}
     )
-    words = "train --json --telemetry-only --vector-envs 8 --rollout-steps 16 --minibatch-size 64 --timesteps 512"
+    words = (
+        "train --json --telemetry-only --vector-envs 8 --rollout-steps 16 --minibatch-size 64 "
+        "--timesteps 512"
+    )
     assert cli.main([*words.split(), "--runs-dir", str(tmp_path)]) == 0
     out, err = capsys.readouterr()
     figures = json.loads(out)
@@ -246,7 +249,10 @@ def test_json_has_standard_output_to_itself(tmp_path, capsys, monkeypatch):
 def test_training_only_neither_examines_nor_films(on_ring, tmp_path, capsys, monkeypatch):
     for called in ("train.evaluation.selection.examine", "kart_jax.cli.train.film_driver"):
         monkeypatch.setattr(called, lambda *given: pytest.fail("not asked for"))
-    words = "train --train-only --json --telemetry-only --vector-envs 8 --rollout-steps 16 --timesteps 512"
+    words = (
+        "train --train-only --json --telemetry-only --vector-envs 8 --rollout-steps 16 "
+        "--timesteps 512"
+    )
     assert cli.main([*words.split(), "--runs-dir", str(tmp_path), "--minibatch-size", "64"]) == 0
     figures = json.loads(capsys.readouterr().out)
     assert figures["steps"] == 512 and figures["film"] is None and figures["exam"] == []

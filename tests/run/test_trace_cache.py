@@ -1,6 +1,6 @@
-"""Chunks that were traced before: read instead of traced, the same numbers, and nothing else's
-program."""
+"""Chunks that were traced before: read, the same numbers, and nothing else's program."""
 
+import contextlib
 import dataclasses
 import os
 
@@ -41,10 +41,10 @@ def untraceable(monkeypatch):
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    """What two chunks tell that this process traced."""
+    """The metrics of two chunks that this process traced."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "make_env", lambda settings: RingEnv())
-        return told([start(tmp_path_factory.mktemp("plain"))], keep=False)
+        patch.setattr(prepare, "make_env", lambda config: RingEnv())
+        return metrics([start(tmp_path_factory.mktemp("plain"))], cached=False)
 
 
 def start(tmp_path, **changes):
@@ -53,13 +53,16 @@ def start(tmp_path, **changes):
 
 
 def find(run):
-    return trace_cache.find(run.graph, run.env, run.settings, run.hyper, run.state, run.mesh)
+    given = (run.graph, run.env, run.config, run.hyperparameters, run.state, run.mesh)
+    with trace_cache.enabled():
+        return trace_cache.find(*given)
 
 
-def told(runs, keep):
-    """What two chunks tell, and the state behind them."""
-    made = chunks.Chunks(runs, keep)
-    assert (made.chunk == made._trace) != keep
+def metrics(runs, cached):
+    """The metrics of two chunks, and the state behind them."""
+    with trace_cache.enabled() if cached else contextlib.nullcontext():
+        made = chunks.Chunks(runs)
+    assert (made.chunk == made._trace) != cached
     made.launch()
     first, second = made.launch(), made.finish()
     return jax.tree.leaves((first, second, jax.device_get(made.state)))
@@ -73,25 +76,25 @@ def same(one, other):
 
 def plain_numbers(x):
     return np.asarray(
-        jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x
+        jax.random.key_data(x) if jax.numpy.issubdtype(x.dtype, jax.dtypes.prng_key) else x
     )
 
 
 def test_what_was_traced_before_is_read_and_gives_the_same_numbers(
     tmp_path, folder, untraceable, plain
 ):
-    same(told([start(tmp_path)], keep=True), plain)
+    same(metrics([start(tmp_path)], cached=True), plain)
     assert len(list(folder.iterdir())) == 1
     untraceable()
-    same(told([start(tmp_path)], keep=True), plain)
+    same(metrics([start(tmp_path)], cached=True), plain)
 
 
 @pytest.mark.slow
 def test_another_precision_is_another_program(tmp_path, folder, plain):
-    same(told([start(tmp_path)], keep=True), plain)
-    half = told([start(tmp_path, precision="bfloat16")], keep=True)
+    same(metrics([start(tmp_path)], cached=True), plain)
+    half = metrics([start(tmp_path, precision="bfloat16")], cached=True)
     assert len(list(folder.iterdir())) == 2
-    same(half, told([start(tmp_path, precision="bfloat16")], keep=False))
+    same(half, metrics([start(tmp_path, precision="bfloat16")], cached=False))
     assert any(
         np.any(plain_numbers(a) != plain_numbers(b)) for a, b in zip(half, plain, strict=True)
     )
@@ -110,9 +113,9 @@ def test_other_numbers_and_lengths_of_a_run_need_no_other_program(
         "ent_coef": 0.1,
     }
     changes |= {"value_coef": 0.9, "max_grad_norm": 0.1, "target_kl": 0.001, "timesteps": 4096}
-    other = told([start(tmp_path, **changes)], keep=True)
+    other = metrics([start(tmp_path, **changes)], cached=True)
     assert len(list(folder.iterdir())) == 1
-    same(other, told([start(tmp_path, **changes)], keep=False))
+    same(other, metrics([start(tmp_path, **changes)], cached=False))
     assert any(
         np.any(plain_numbers(a) != plain_numbers(b)) for a, b in zip(other, plain, strict=True)
     )
@@ -123,16 +126,17 @@ def test_two_seeds_on_two_devices_are_kept_as_one_program(tmp_path, folder, untr
     def both():
         return [start(tmp_path, seed=seed, devices=2) for seed in (0, 1)]
 
-    plain = told(both(), keep=False)
-    same(told(both(), keep=True), plain)
+    plain = metrics(both(), cached=False)
+    same(metrics(both(), cached=True), plain)
     untraceable()
-    same(told(both(), keep=True), plain)
+    same(metrics(both(), cached=True), plain)
 
 
 def test_the_memory_of_the_state_is_reused(tmp_path, folder):
     run = start(tmp_path)
     state = run.state
-    made = chunks.Chunks([run], keep=True)
+    with trace_cache.enabled():
+        made = chunks.Chunks([run])
     made.launch()
     made.finish()
     assert all(leaf.is_deleted() for leaf in jax.tree.leaves(state.params))
@@ -145,7 +149,7 @@ def test_a_damaged_program_is_made_anew(tmp_path, folder, damage, plain):
     (path,) = folder.iterdir()
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
-    same(told([run], keep=True), plain)
+    same(metrics([run], cached=True), plain)
     assert trace_cache._read(path) is not None
 
 
@@ -155,29 +159,34 @@ def test_another_program_has_another_name(tmp_path, folder, monkeypatch):
     names = []
     monkeypatch.setattr(trace_cache, "_sources", lambda: [source])
     monkeypatch.setattr(trace_cache, "_read", lambda path: names.append(path) or path)
-    monkeypatch.setattr(trace_cache, "_dressed", lambda program: None)
+    monkeypatch.setattr(trace_cache, "_with_classes", lambda program: None)
     run = start(tmp_path)
-    given = [run.graph, run.env, run.settings, run.hyper, run.state, run.mesh]
-    longer = dataclasses.replace(run.settings.ppo, epochs=3)
+    given = [run.graph, run.env, run.config, run.hyperparameters, run.state, run.mesh]
+    longer = dataclasses.replace(run.config.ppo, epochs=3)
     changes = {
         1: dataclasses.replace(run.env, default_params=np.float32(1.0)),
-        2: dataclasses.replace(run.settings, ppo=longer),
-        3: dataclasses.replace(run.hyper, value_clip=np.float32(1.0)),
+        2: dataclasses.replace(run.config, ppo=longer),
+        3: dataclasses.replace(run.hyperparameters, value_clip=np.float32(1.0)),
         4: start(tmp_path, vector_envs=16).state,
         5: kart_mesh(2),
     }
-    trace_cache.find(*given)
+
+    def look(*given, **more):
+        with trace_cache.enabled():
+            trace_cache.find(*given, **more)
+
+    look(*given)
     for place, value in changes.items():
-        trace_cache.find(*given[:place], value, *given[place + 1 :])
+        look(*given[:place], value, *given[place + 1 :])
     half = start(tmp_path, precision="bfloat16")
-    trace_cache.find(half.graph, half.env, half.settings, half.hyper, half.state, half.mesh)
-    trace_cache.find(*given, runs=2)
+    find(half)
+    look(*given, runs=2)
     monkeypatch.setenv("XLA_FLAGS", "--xla_backend_optimization_level=3")
-    trace_cache.find(*given)
+    look(*given)
     source.write_text("a = 2")
-    trace_cache.find(*given)
+    look(*given)
     assert len(set(names)) == len(names) == len(changes) + 5
-    trace_cache.find(*given)
+    look(*given)
     assert names[-1] == names[-2]
 
 
@@ -186,6 +195,17 @@ def test_the_name_of_a_program_is_the_same_in_every_process(oval):
     assert " at 0x" not in str(
         jax.tree.structure(kart_jax.make(oval, config=kart_jax.EnvConfig(vision=False)))
     )
+
+
+def test_nothing_is_found_unless_it_is_turned_on(tmp_path, folder):
+    run = start(tmp_path)
+    given = (run.graph, run.env, run.config, run.hyperparameters, run.state, run.mesh)
+    assert find(run) is not None
+    assert trace_cache.find(*given) is None
+    with trace_cache.enabled():
+        with trace_cache.enabled():
+            assert trace_cache.find(*given) is not None
+        assert trace_cache.find(*given) is not None
 
 
 def test_nothing_is_kept_where_it_may_be_something_else(tmp_path, folder, monkeypatch):
@@ -216,7 +236,8 @@ def test_a_program_that_jax_cannot_export_is_traced_as_ever(tmp_path, folder, mo
 
     monkeypatch.setattr(trace_cache.export, "export", refuse)
     assert find(start(tmp_path)) is None
-    made = chunks.Chunks([start(tmp_path)], keep=True)
+    with trace_cache.enabled():
+        made = chunks.Chunks([start(tmp_path)])
     made.launch()
     assert np.isfinite(made.finish()[0].losses.value_loss).all()
     assert not folder.exists()
@@ -224,12 +245,12 @@ def test_a_program_that_jax_cannot_export_is_traced_as_ever(tmp_path, folder, mo
 
 def test_a_folder_that_cannot_be_written_to_costs_only_time(tmp_path, folder, plain):
     folder.write_text("a file where the folder should be")
-    same(told([start(tmp_path)], keep=True), plain)
+    same(metrics([start(tmp_path)], cached=True), plain)
     assert folder.read_text() == "a file where the folder should be"
 
 
 def test_the_oldest_programs_make_room(tmp_path, folder, monkeypatch):
-    monkeypatch.setattr(trace_cache, "MOST", 2)
+    monkeypatch.setattr(trace_cache, "MAX_PROGRAMS", 2)
     for age, name in enumerate("abc"):
         trace_cache._write(folder / f"{name}.bin", bytearray(b"program"))
         os.utime(folder / f"{name}.bin", (1000.0 + age,) * 2)

@@ -10,8 +10,8 @@ from ring_runs import SMALL, run
 
 from kart_jax.track import derive
 from train.run import prepare, run_tracks
-from train.run.config import TrainConfig
 from train.run.progress import Progress
+from train.run.request import TrainConfig
 from train.run.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("on_ring")
@@ -46,12 +46,12 @@ def test_a_run_holds_its_own_copy_of_a_track(on_my_track, monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path / "elsewhere")  # from where the relative path means nothing
     asked = []
     monkeypatch.setattr(
-        prepare, "make_env", lambda settings: asked.append(settings.tracks) or RingEnv()
+        prepare, "make_env", lambda config: asked.append(config.tracks) or RingEnv()
     )
     resumed, result, notes = run(TrainConfig(resume_from="own", timesteps=1024, runs_dir=str(runs)))
     assert notes == [] and resumed.folder.path == folder.path and result.steps == 1024
     assert asked == [(str(copy), "generated:7")]
-    assert resumed.settings.tracks == ("mine/ring.png", "generated:7")
+    assert resumed.config.tracks == ("mine/ring.png", "generated:7")
 
 
 def test_a_run_does_not_go_on_on_a_track_that_has_changed(on_my_track):

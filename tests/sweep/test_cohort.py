@@ -5,6 +5,7 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import chex
 import jax
@@ -18,11 +19,11 @@ from kart_jax.errors import InputError
 from train.evaluation import selection
 from train.ppo import update
 from train.run import checkpoint_scores, loop, prepare, run_folder
-from train.run.config import TrainConfig
 from train.run.progress import Progress
+from train.run.request import TrainConfig
 from train.run.run_folder import RunFolder
 from train.run.types import RunResult
-from train.sweep import cohort
+from train.sweep import cohort, comparison
 
 pytestmark = pytest.mark.usefixtures("on_ring")
 FLAGS = (
@@ -44,7 +45,7 @@ def three(tmp_path_factory):
 
     runs = tmp_path_factory.mktemp("seeds")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare, "make_env", lambda settings: RingEnv())
+        patch.setattr(prepare, "make_env", lambda config: RingEnv())
         patch.setattr(selection, "hold", examined)
         patch.setattr(
             "kart_jax.cli.train.film_driver", lambda result, config: {"of": result.folder.path.name}
@@ -94,7 +95,7 @@ def test_every_seed_that_laps_is_examined_and_the_best_is_filmed(three):
 
 
 def test_the_mean_leaves_out_what_a_seed_does_not_have_yet():
-    told = cohort.summarise(
+    told = comparison.summarise(
         [{"lap": 40.0, "none": float("nan")}, {"lap": float("nan"), "none": float("nan")}]
     )
     assert told == {"lap": (40.0, 0.0)}
@@ -157,10 +158,10 @@ def test_the_best_seed_is_whole_before_it_scores():
         4, "it diverged", recent_laps=[[8.0, 350.0]], recent_episodes=[[1.0, 999.0, 1.0]]
     )
     for results in ([poor, good, fair, lost], [lost, fair, good, poor]):
-        assert cohort.best(results) is good  # laps first, then the return
-    assert cohort.best([lost, poor]) is cohort.best([poor, lost]) is poor
-    assert cohort.best([worse, lost]) is cohort.best([lost, worse]) is lost
-    assert cohort.best([reached(5), poor]) is poor  # one without an episode yet
+        assert comparison.best(results) is good  # laps first, then the return
+    assert comparison.best([lost, poor]) is comparison.best([poor, lost]) is poor
+    assert comparison.best([worse, lost]) is comparison.best([lost, worse]) is lost
+    assert comparison.best([reached(5), poor]) is poor  # one without an episode yet
 
 
 @pytest.mark.slow
@@ -192,20 +193,20 @@ def test_hyperparameters_in_a_cohort_are_the_runs_they_would_be_alone(tmp_path):
     for place, distances in enumerate(apart):
         assert distances[place] < 0.2 * min(np.delete(distances, place)), apart
     found = prepare.prepare(TrainConfig(resume_from=names[3], runs_dir=str(folder)))[0]
-    assert (found.settings.ppo.learning_rate, found.settings.ppo.gamma) == pairs[3]
+    assert (found.config.ppo.learning_rate, found.config.ppo.gamma) == pairs[3]
 
 
 def test_a_sweep_of_numbers_and_seeds_is_every_combination(tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "drive_together", lambda runs, *given, **more: runs)
+    monkeypatch.setattr(loop, "run_side_by_side", lambda runs, *given, **more: runs)
     axes = {"profile": ("conservative", "aggressive"), "kart": ("kz2",)}
-    _, runs = cohort.train_sweep(
-        dataclasses.replace(SMALL, seed=3, runs_dir=str(tmp_path)), axes, seeds=2
-    )
+    request = dataclasses.replace(SMALL, seed=3, runs_dir=str(tmp_path))
+    found: Any = cohort.train_sweep(request, axes, seeds=2)
+    runs = found[1]
     assert [one.folder.path.name for one in runs] == [
         f"profile-{name}-seed-{seed}" for name in ("conservative", "aggressive") for seed in (3, 4)
     ]
-    assert {one.settings.kart for one in runs} == {"kz2"}
-    assert [one.settings.seed for one in runs] == [3, 4, 3, 4]
+    assert {one.config.kart for one in runs} == {"kz2"}
+    assert [one.config.seed for one in runs] == [3, 4, 3, 4]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +331,7 @@ def test_the_exam_outweighs_what_training_counted(tmp_path):
         return RunResult(folder, 1000, progress, False, None)
 
     steady, lucky = examined("steady", 0.9, 1.0), examined("lucky", 0.2, 9.0)
-    assert cohort.best([lucky, steady]) is steady
+    assert comparison.best([lucky, steady]) is steady
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from kart_jax.errors import InputError
-from train.run.config import TrainConfig
-from train.sweep import combinations, request
+from train.run.request import TrainConfig
+from train.sweep import combinations, plain_data
 
 BASE = TrainConfig(save_name="grid", timesteps=1000)
 
@@ -103,16 +103,22 @@ def test_a_file_that_is_missing_or_no_text_gets_one_sentence(tmp_path):
 
 def test_a_request_survives_the_way_through_json():
     config = TrainConfig(
-        track_name=("circuit.png", "spa.png"), timesteps=5, learning_rate=1e-3, kart="kz2", telemetry_only=False,
-        profile="aggressive", save_name="x", resume_from="y",
-    )  # fmt: skip
-    plain = json.loads(json.dumps(request.to_plain(config)))
+        track_name=("circuit.png", "spa.png"),
+        timesteps=5,
+        learning_rate=1e-3,
+        kart="kz2",
+        telemetry_only=False,
+        profile="aggressive",
+        save_name="x",
+        resume_from="y",
+    )
+    plain = json.loads(json.dumps(plain_data.to_plain(config)))
     assert plain["telemetry_only"] is False and "seed" not in plain and "runs_dir" not in plain
-    assert request.from_plain(plain, "the request") == config
+    assert plain_data.from_plain(plain, "the request") == config
     with pytest.raises(InputError, match="the request: the field json is unknown"):
-        request.from_plain({"json": True}, "the request")
+        plain_data.from_plain({"json": True}, "the request")
 
 
 def test_every_field_of_a_request_can_travel():
-    left_out = {field.name for field in dataclasses.fields(TrainConfig)} - set(request.HINTS)
-    assert left_out == set(request.LOCAL)
+    left_out = {field.name for field in dataclasses.fields(TrainConfig)} - set(plain_data.HINTS)
+    assert left_out == set(plain_data.LOCAL)

@@ -1,4 +1,4 @@
-"""Every bad picture, bad file and unknown name gets one sentence with what is wrong and a remedy."""
+"""Every bad picture, bad file and unknown name gets one sentence: what is wrong, and a remedy."""
 
 import struct
 import zlib

@@ -15,8 +15,10 @@ MARGIN = 12.0  # m of white around the drawings
 
 
 def wavy(scale: float = 1.0, half: float = 4.0) -> line.CentreLine:
-    """A closed curve r(t) with bends to both sides and a width that varies by 1 m; 1 km long at
-    scale 1."""
+    """Return a closed curve r(t) with bends to both sides and a width that varies by 1 m.
+
+    At scale 1 it is 1 km long.
+    """
     t = np.linspace(0.0, 2.0 * np.pi, 3000, endpoint=False)
     r = scale * (85.0 + 30.0 * np.cos(2 * t) + 16.0 * np.sin(3 * t)) + 4.0 * np.cos(7 * t)
     points = np.column_stack([1.3 * r * np.cos(t), r * np.sin(t)])
@@ -26,8 +28,10 @@ def wavy(scale: float = 1.0, half: float = 4.0) -> line.CentreLine:
 
 
 def paint(circuit: line.CentreLine, pixel: float, smooth: bool = True) -> np.ndarray:
-    """Coverage (H, W) of the circuit by the distance of each pixel's middle to the dense centre
-    line."""
+    """Return the coverage (H, W) of the circuit.
+
+    It follows from the distance of each pixel's middle to the dense centre line.
+    """
     points = np.column_stack([circuit.x, circuit.y])
     columns, rows = np.ceil((points.max(axis=0) + MARGIN) / pixel).astype(int)
     x, y = (np.arange(columns) + 0.5) * pixel, (np.arange(rows) + 0.5) * pixel
@@ -39,7 +43,7 @@ def paint(circuit: line.CentreLine, pixel: float, smooth: bool = True) -> np.nda
 
 
 def errors(found: line.CentreLine, true: line.CentreLine) -> tuple[float, float, float]:
-    """RMS of the centre line (m), relative length, largest error of a half-width (m)."""
+    """Return RMS of the centre line (m), relative length, largest error of a half-width (m)."""
     s, n = line.foot(true, np.column_stack([found.x, found.y]))
     half = np.interp(s, np.arange(true.count) * true.spacing, true.half_left, period=true.length)
     widths = max(np.abs(found.half_left - half).max(), np.abs(found.half_right - half).max())
@@ -59,14 +63,14 @@ def test_analytic_circuit_comes_back_from_quarter_metre_pixels(smooth: bool):
     assert rms < (0.02 if smooth else 0.05)
     assert length < 0.0005
     assert widths < (0.1 if smooth else 0.15)
+
     s, _ = line.foot(kart(), np.column_stack([found.x, found.y]))
     curvature = np.interp(
         s, np.arange(kart().count) * kart().spacing, kart().curvature, period=kart().length
     )
     assert np.sqrt(np.mean((found.curvature - curvature) ** 2)) < 0.01
-    assert np.sum(found.curvature) * found.spacing == pytest.approx(
-        2 * np.pi, abs=0.02
-    )  # once round, to the left
+    turned = np.sum(found.curvature) * found.spacing  # once round, to the left
+    assert turned == pytest.approx(2 * np.pi, abs=0.02)
 
 
 def test_grand_prix_size_comes_back_from_metre_pixels():
@@ -79,7 +83,7 @@ def test_grand_prix_size_comes_back_from_metre_pixels():
 
 
 def grey() -> np.ndarray:
-    """The kart circuit at half a metre per pixel, as a brightness of 8 bits."""
+    """Paint the kart circuit at half a metre per pixel, as a brightness of 8 bits."""
     return np.round(255 * (1 - paint(kart(), 0.5))).astype(np.uint8)
 
 
@@ -126,9 +130,11 @@ def test_dirt_is_cleaned_away():
     clean = trace.trace_line(coverage, 0.5, "clean")
     dirty = coverage.copy()
     dirty[3:5, 3:5] = 1.0  # a speck of 1 m² in the corner
+
     middle = to_pixel(np.array([kart().x[0], kart().y[0]]), 0.5, coverage.shape[0])
     column, row = np.round(middle).astype(int)
     dirty[row : row + 2, column : column + 2] = 0.0  # a hole of 1 m² in the asphalt
+
     found = trace.trace_line(dirty, 0.5, "dirty")
     assert found.length == pytest.approx(clean.length, rel=1e-6)
     np.testing.assert_allclose(found.half_left, clean.half_left, atol=1e-6)

@@ -16,7 +16,7 @@ HEADER = "# x_m,y_m,w_tr_right_m,w_tr_left_m\n"
 
 
 def circle(radius: float = 50.0, count: int = 64, noise: float = 0.0) -> np.ndarray:
-    """Points (count, 2) counter-clockwise from (radius, 0)."""
+    """Return points (count, 2) counter-clockwise from (radius, 0)."""
     phi = np.arange(count) / count * 2 * np.pi
     points = radius * np.column_stack([np.cos(phi), np.sin(phi)])
     return points + noise * np.random.default_rng(0).standard_normal(points.shape)
@@ -33,9 +33,8 @@ def write(
 def test_a_circle_comes_back_as_a_circle(tmp_path):
     line = importers.read_csv(write(tmp_path / "c.csv", circle()))
     assert line.length == pytest.approx(2 * np.pi * 50, rel=2e-3)
-    np.testing.assert_allclose(
-        line.curvature, 1 / 50, rtol=0.02
-    )  # counter-clockwise bends to the left: positive
+    # Counter-clockwise bends to the left: positive.
+    np.testing.assert_allclose(line.curvature, 1 / 50, rtol=0.02)
     np.testing.assert_allclose(line.half_right, 4.0)
     np.testing.assert_allclose(line.half_left, 5.0)
     assert (line.x[0], line.y[0]) == pytest.approx((50.0, 0.0), abs=0.1)
@@ -83,14 +82,14 @@ def test_smoothing_halves_waves_of_the_cut_wavelength():
 
 
 def row(line: int, field: int, value: str) -> str:
-    """The circle's file with one value replaced."""
+    """Return the circle's file with one value replaced."""
     rows = [[f"{x:.3f}", f"{y:.3f}", "4.0", "5.0"] for x, y in circle()]
     rows[line - 2][field] = value
     return HEADER + "".join(",".join(r) + "\n" for r in rows)
 
 
 def eight() -> str:
-    """A figure of eight."""
+    """Return a figure of eight."""
     t = np.arange(120) / 120 * 2 * np.pi
     return HEADER + "".join(
         f"{x:.3f},{y:.3f},4,4\n" for x, y in zip(100 * np.sin(t), 60 * np.sin(2 * t), strict=True)
@@ -98,7 +97,7 @@ def eight() -> str:
 
 
 def needle() -> str:
-    """A lap whose two sides lie 6 m apart: narrower than two half-widths of 4 m."""
+    """Return a lap whose two sides lie 6 m apart: narrower than two half-widths of 4 m."""
     x = np.r_[np.arange(0, 200, 4.0), np.arange(200, 0, -4.0)]
     y = np.r_[np.zeros(50), np.full(50, 6.0)]
     return HEADER + "".join(f"{a},{b},4,4\n" for a, b in zip(x, y, strict=True))
@@ -200,17 +199,17 @@ def test_the_real_circuits_import(name, length, tightest):
 @needs_real
 @pytest.mark.parametrize("name", ["genk", "le_mans_kart", "wackersdorf", "monza", "spa"])
 def test_the_picture_of_a_real_circuit_is_the_circuit(name, tmp_path, monkeypatch):
-    """`kart track import`, and the picture it writes traced again."""
+    # `kart track import`, and the picture it writes traced again.
     monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path / "cache"))
     tracks = tmp_path / "tracks"
     assert cli.main(["track", "import", str(DATA / f"{name}.csv"), "--folder", str(tracks)]) == 0
-    given, found = (
-        importers.read_csv(DATA / f"{name}.csv"),
-        derive.load_circuit(tracks / f"{name}.png").line,
-    )
+    given = importers.read_csv(DATA / f"{name}.csv")
+    found = derive.load_circuit(tracks / f"{name}.png").line
+
     pixel = entry_file.read_entries(tracks / entry_file.FILE_NAME)[name].metres_per_pixel
     assert pixel == (0.25 if given.length < importers.KART_LENGTH else 1.0)
     assert found.length == pytest.approx(given.length, rel=5e-3)
+
     corner = (
         np.array([given.x.min(), given.y.min()])
         - draw.MARGIN

@@ -1,5 +1,7 @@
-"""The centre line: analytic circles, reversal, moved start, feet of points; barriers and kerbs
-beside it."""
+"""The centre line against analytic circles: reversal, moved start, feet of points.
+
+Barriers, kerbs, rubber, gates and grid beside it, too.
+"""
 
 import numpy as np
 import pytest
@@ -12,15 +14,17 @@ RADIUS = 50.0
 
 
 def circle(count: int = 90) -> line.CentreLine:
-    """A circle driven counterclockwise from its easternmost point, 5 m wide to the left and 3 m to
-    the right."""
+    """Return a circle driven counterclockwise from its easternmost point.
+
+    It is 5 m wide to the left and 3 m to the right.
+    """
     angle = np.arange(count) / count * 2 * np.pi
     points = RADIUS * np.column_stack([np.cos(angle), np.sin(angle)])
     return line.resample(points, np.full(count, 5.0), np.full(count, 3.0))
 
 
 def hairpin(gap: float, half: float = 4.0) -> line.CentreLine:
-    """Two straights of 100 m whose edges lie `gap` apart, joined by half circles."""
+    """Return two straights of 100 m whose edges lie `gap` apart, joined by half circles."""
     radius, straight = half + gap / 2, 100.0
     arc = np.linspace(-np.pi / 2, np.pi / 2, 60)[1:-1]
     across = np.linspace(0, straight, 100)

@@ -18,8 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
-    """A folder with `tracks/ring.png`, its entry, and a cache of its own; the working folder is
-    elsewhere."""
+    """Make a folder with `tracks/ring.png`, its entry, and a cache of its own.
+
+    The working folder is elsewhere.
+    """
     monkeypatch.setenv("KART_JAX_CACHE", str(tmp_path / "cache"))
     (tmp_path / "tracks").mkdir()
     (tmp_path / "elsewhere").mkdir()
@@ -43,20 +45,17 @@ def test_shipped_tracks_are_found_from_anywhere(folder):
     known = catalogue.track_names()
     for name in ("circuit", "beginner_track", "monza", "spa", "silverstone"):
         assert name in known
-    assert (
-        catalogue.find_track("circuit")
-        == catalogue.find_track("circuit.png")
-        == ROOT / "tracks" / "circuit.png"
-    )
+    shipped = ROOT / "tracks" / "circuit.png"
+    assert catalogue.find_track("circuit") == catalogue.find_track("circuit.png") == shipped
+
+    # A stray file hides nothing.
     Image.new("L", (20, 20), 255).save("circuit.png")
     with pytest.warns(
         UserWarning,
         match=r"circuit\.png is the known one.*for the other file.*write \./circuit\.png",
     ):
-        assert (
-            catalogue.find_track("circuit.png") == ROOT / "tracks" / "circuit.png"
-        )  # a stray file hides nothing
-    assert catalogue.find_track("circuit") == ROOT / "tracks" / "circuit.png"
+        assert catalogue.find_track("circuit.png") == shipped
+    assert catalogue.find_track("circuit") == shipped
 
 
 def test_a_path_is_never_taken_for_a_name(folder):
@@ -83,12 +82,11 @@ def test_a_tracks_folder_of_the_user_comes_first(folder, monkeypatch):
 
 
 def test_the_package_carries_tracks_too(folder, monkeypatch):
-    """In a wheel the pictures lie in kart_jax/_tracks, and there is no tracks/ beside the
-    package."""
+    # In a wheel the pictures lie in kart_jax/_tracks, and there is no tracks/ beside the package.
     package = folder / "site" / "kart_jax"
     (package / "track").mkdir(parents=True)
     shutil.copytree(folder / "tracks", package / "_tracks")
-    monkeypatch.setattr(catalogue, "__file__", str(package / "track" / "load.py"))
+    monkeypatch.setattr(catalogue, "__file__", str(package / "track" / "catalogue.py"))
     assert catalogue.track_names() == ["ring"]
     assert catalogue.find_track("ring") == package / "_tracks" / "ring.png"
 
@@ -197,26 +195,22 @@ def test_the_title_of_an_entry_is_shown(folder):
 
 
 def test_preview_shows_the_asphalt_where_it_is(folder):
-    written = preview.write_preview(
-        derive.load_circuit(folder / "tracks" / "ring.png"), folder / "preview.png"
-    )
+    circuit = derive.load_circuit(folder / "tracks" / "ring.png")
+    written = preview.write_preview(circuit, folder / "preview.png")
     with Image.open(written) as picture:
         pixels = np.asarray(picture.convert("RGB")).astype(int)
     asphalt = np.abs(pixels - [0x5A, 0x5D, 0x63]).sum(axis=-1) < 12
     grass = np.abs(pixels - [0xCF, 0xE3, 0xC4]).sum(axis=-1) < 12
-    # Asphalt and grass bands of the plan: the band between barriers is 8 + 12 m wide, the asphalt 8
-    # m.
+
+    # The band between the barriers is 8 + 12 m wide, the asphalt 8 m.
     assert asphalt.sum() > 10_000
     assert 0.5 < grass.sum() / asphalt.sum() < 3.0
+
     with pytest.raises(InputError, match=r"ends in \.png"):
-        preview.write_preview(
-            derive.load_circuit(folder / "tracks" / "ring.png"), folder / "preview.jpg"
-        )
+        preview.write_preview(circuit, folder / "preview.jpg")
     (folder / "file").write_text("in the way")
     with pytest.raises(InputError, match="cannot be written"):
-        preview.write_preview(
-            derive.load_circuit(folder / "tracks" / "ring.png"), folder / "file" / "preview.png"
-        )
+        preview.write_preview(circuit, folder / "file" / "preview.png")
 
 
 @pytest.mark.parametrize("source", [None, 0, [None], b"circuit", "", "a" * 5000, "a\nb", {"a": 1}])

@@ -1,5 +1,7 @@
-"""Queries on the device against the dense spline in float64, their inverses and gradients; stacks
-and memory."""
+"""Queries on the device against the dense spline in float64, their inverses and gradients.
+
+Stacks and memory, too.
+"""
 
 import functools
 
@@ -21,8 +23,10 @@ from kart_jax.track.types import SampleColumn, Tracks
 def closed(
     scale: float, wave: float, number: int, half: float = 4.0, spacing: float = 1.0
 ) -> line.CentreLine:
-    """A closed curve of mean radius `scale` with `number` waves of height `wave`, its width varying
-    by 1 m."""
+    """Return a closed curve of mean radius `scale` with `number` waves of height `wave`.
+
+    Its width varies by 1 m.
+    """
     t = np.linspace(0.0, 2 * np.pi, 4000, endpoint=False)
     r = scale + wave * np.cos(number * t) + 0.15 * scale * np.sin(2 * t)
     points = np.column_stack([1.2 * r * np.cos(t), r * np.sin(t)]) + 3.0 * scale
@@ -44,7 +48,7 @@ pose_at = jax.jit(query.pose_at)
 
 
 def draw(number: int, count: int = 4000, reach: float = 4.4) -> tuple[np.ndarray, np.ndarray]:
-    """Random arc lengths and offsets on one circuit, clear of the centres of its bends."""
+    """Draw arc lengths and offsets on one circuit, clear of the centres of its bends."""
     rng = np.random.default_rng(number)
     circuit = lines()[number]
     s, n = rng.uniform(0, circuit.length, count), rng.uniform(-reach, reach, count)
@@ -56,7 +60,7 @@ def draw(number: int, count: int = 4000, reach: float = 4.4) -> tuple[np.ndarray
 
 
 def around(difference: np.ndarray, length: float) -> np.ndarray:
-    """A difference of arc lengths, the short way round."""
+    """Return a difference of arc lengths, the short way round."""
     return (difference + length / 2) % length - length / 2
 
 
@@ -80,12 +84,14 @@ def test_locate_against_the_dense_spline(number):
     )
     dense = np.arange(0.0, length, 0.01)
     curve = spline(dense)
+
     at = spline(s)
     tangent = spline(s, 1)[:, :2]
     points = at[:, :2] + n[:, None] * np.column_stack([-tangent[:, 1], tangent[:, 0]])
     _, nearest = KDTree(curve[:, :2]).query(points)
     along, gap = spline(dense[nearest], 1), points - curve[nearest, :2]
     beside = along[:, 0] * gap[:, 1] - along[:, 1] * gap[:, 0]
+
     point = locate(tracks(), number, jnp.float32(points[:, 0]), jnp.float32(points[:, 1]))
     np.testing.assert_allclose(point.n, beside, atol=0.003)
     assert np.abs(around(np.asarray(point.s) - dense[nearest], length)).max() < 0.04
@@ -122,6 +128,7 @@ def test_gradient_of_the_offset_is_the_normal_and_of_progress_the_tangent():
     assert np.isfinite(jacobian).all()
     normal = np.column_stack([-np.sin(heading), np.cos(heading)])
     np.testing.assert_allclose(jacobian[:, 1], normal, atol=0.01)
+
     circuit = lines()[0]
     curvature = np.interp(
         s, np.arange(circuit.count) * circuit.spacing, circuit.curvature, period=circuit.length
@@ -135,15 +142,10 @@ def test_a_batch_of_mixed_tracks_is_each_alone():
     rng = np.random.default_rng(5)
     which = jnp.asarray(rng.integers(0, 3, 600), jnp.int32)
     together = tracks()
-    x = (
-        rng.uniform(0, 1, 600) * np.asarray(together.extent)[which, 0]
-        + np.asarray(together.origin)[which, 0]
-    )
-    y = (
-        rng.uniform(0, 1, 600) * np.asarray(together.extent)[which, 1]
-        + np.asarray(together.origin)[which, 1]
-    )
-    x, y = jnp.float32(x), jnp.float32(y)
+    low, size = np.asarray(together.origin)[which], np.asarray(together.extent)[which]
+    x = jnp.float32(rng.uniform(0, 1, 600) * size[:, 0] + low[:, 0])
+    y = jnp.float32(rng.uniform(0, 1, 600) * size[:, 1] + low[:, 1])
+
     mixed = jax.jit(jax.vmap(query.locate, in_axes=(None, 0, 0, 0)))(together, which, x, y)
     for number in (0, 1):
         chosen = np.asarray(which) == number
@@ -183,9 +185,8 @@ def test_edge_is_the_distance_to_the_asphalt_everywhere_near_the_track():
     distance, _ = asphalt.query(points)
     near = (distance > 1.0) & (distance < 5.0)
     point = locate(tracks(), 0, jnp.float32(points[near, 0]), jnp.float32(points[near, 1]))
-    seen = (
-        np.asarray(point.barrier) > 0.1
-    )  # what lies behind a barrier between two stretches belongs to neither
+    # What lies behind a barrier between two stretches belongs to neither.
+    seen = np.asarray(point.barrier) > 0.1
     np.testing.assert_allclose(np.asarray(point.edge)[seen], distance[near][seen], atol=0.15)
 
 

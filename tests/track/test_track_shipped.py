@@ -98,9 +98,8 @@ def test_a_picture_is_what_its_table_paints(lines, entries, name):
     picture, entry = draw.rasterise(lines[name], layout.metres_per_pixel, layout.title)
     painted, shipped = np.asarray(picture, int), np.asarray(Image.open(TRACKS / f"{name}.png"), int)
     assert painted.shape == shipped.shape
-    assert (
-        np.abs(painted - shipped).max() <= 255 // draw.GREYS
-    )  # one grey step, where rounding falls the other way
+    # One grey step, where rounding falls the other way.
+    assert np.abs(painted - shipped).max() <= 255 // draw.GREYS
     assert parse_entry(name, entry, Path("x")).gates == entries[name].gates
 
 
@@ -144,31 +143,25 @@ def test_coverage_puts_a_straight_edge_between_two_pixels():
     covered = 1 - np.asarray(picture) / 255
     assert covered.sum() * 0.25**2 == pytest.approx(2 * np.pi * 60 * 8, rel=1e-3)
     row = int(entry["start"][1])
-    assert covered[row].sum() * 0.25 == pytest.approx(
-        16.0, abs=0.05
-    )  # both walls of the ring, 8 m each
+    # Both walls of the ring, 8 m each.
+    assert covered[row].sum() * 0.25 == pytest.approx(16.0, abs=0.05)
     assert entry["direction"] == "counterclockwise"
 
 
 def test_closing_a_crooked_table_changes_it_little():
     # A rounded square told wrongly: sides of 90 to 112 m, corners of 85 to 94 degrees.
     told = (
-        *(straight(50), left(20, 85), straight(90), left(20, 94)),
-        *(
-            straight(112),
-            left(22, 92),
-            straight(100),
-            left(20, 86),
-            straight(50),
-        ),
-    )
+        straight(50), left(20, 85), straight(90), left(20, 94),
+        straight(112), left(22, 92), straight(100), left(20, 86), straight(50),
+    )  # fmt: skip
     path = close_sequence(CornerSequence("square", 520.0, 8.0, 0.0, told))
     step = np.hypot(*np.diff(np.vstack([path, path[:1]]), axis=0).T)
     assert step.sum() == pytest.approx(520.0, abs=0.1)
     assert step.max() < 0.6  # no jump where the end meets the start
-    low, high = path.min(axis=0), path.max(axis=0)
+
     # The two lengths told for each side differ (140 and 154 m, 130 and 142 m): the answer lies
     # between them.
+    low, high = path.min(axis=0), path.max(axis=0)
     assert 140.0 < high[0] - low[0] < 154.0
     assert 130.0 < high[1] - low[1] < 142.0
 

@@ -11,12 +11,12 @@ from train.networks.policy import Policy
 from train.ppo import return_scale
 from train.run import checkpoint, network, run_folder
 from train.run.checkpoint import Driver
-from train.run.config import Settings
+from train.run.config import RunConfig
 
 
 def load_policy(
     run: str, runs_dir: str = "runs", warn: Callable[[str], None] = warnings.warn
-) -> tuple[Policy, Settings]:
+) -> tuple[Policy, RunConfig]:
     """Read the trained driver of a run.
 
     Args:
@@ -27,20 +27,21 @@ def load_policy(
         warn: told of each damaged checkpoint that is passed over.
 
     Returns:
-        The policy and the settings of the run. InputError when there is no such run or no good
+        The policy and the config of the run. InputError when there is no such run or no good
         checkpoint.
     """
     folder = run_folder.find(run, Path(runs_dir))
-    settings = run_folder.settings_of(folder)
-    return read(
-        checkpoint.best_first(run_folder.checkpoint_place(run, Path(runs_dir))), settings, warn
-    ), settings
+    config = run_folder.read_config(folder)
+    paths = checkpoint.best_first(run_folder.checkpoint_place(run, Path(runs_dir)))
+    return read(paths, config, warn), config
 
 
 def read(
-    paths: list[Path], settings: Settings, warn: Callable[[str], None] = warnings.warn
+    paths: list[Path], config: RunConfig, warn: Callable[[str], None] = warnings.warn
 ) -> Policy:
     """The driver of the first good checkpoint of `paths`; `warn` and errors as in `load_policy`."""
-    graph, params = jax.eval_shape(partial(network.build_network, settings), jax.random.key(0))
+    graph, params = jax.eval_shape(
+        partial(network.build_network, config.network), jax.random.key(0)
+    )
     driver = checkpoint.restore_driver(paths, Driver(params, return_scale.initial_scale()), warn)
     return Policy(params=driver.params, graph=graph)

@@ -17,7 +17,7 @@ from train.evaluation.drives import drive_all
 from train.evaluation.evaluate import prepare_course, race_env
 from train.evaluation.learned_driver import LearnedDriver
 from train.evaluation.result import Result, summarise
-from train.run import checkpoint, checkpoint_scores, run_folder, run_tracks
+from train.run import checkpoint_folder, checkpoint_scores, run_folder, run_tracks
 from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Res
 
     def report(one: Result) -> None:
         mean = "" if one.mean_lap is None else f", mean lap {one.mean_lap:.3f} s"
-        lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives with a clean lap{mean}"
-        say(f"after {int(one.driver):,} steps: {lapped}")
+        lapped = f"{round(one.completion_rate * one.drives)} of {one.drives} drives"
+        say(f"after {int(one.driver):,} steps: {lapped} with a clean lap{mean}")
 
     try:
-        count = len(checkpoint.find(result.folder.path))
+        count = len(checkpoint_folder.find(result.folder.path))
         if count < 2:
             return []
         say(f"examining the {count} checkpoints that were kept ...")
@@ -62,8 +62,10 @@ def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Res
 
 
 def standings(ranked: list[Result]) -> list[dict[str, int | float | None]]:
-    """What `examine` found as plain data: `steps`, `drives`, `completion_rate` 0..1 and `mean_lap`
-    in s, or None."""
+    """Return what `examine` found as plain data.
+
+    `steps`, `drives`, `completion_rate` 0..1 and `mean_lap` in s, or None.
+    """
     fields = ("drives", "completion_rate", "mean_lap")
     return [
         {"steps": int(one.driver), **{field: getattr(one, field) for field in fields}}
@@ -72,24 +74,23 @@ def standings(ranked: list[Result]) -> list[dict[str, int | float | None]]:
 
 
 def hold(folder: RunFolder, report: Callable[[Result], None]) -> list[Result]:
-    """Let every good checkpoint of a run drive on the circuits of the run, and note what they did
-    in its `exam.json`.
+    """Let every good checkpoint of a run drive, and note in its `exam.json` what they did.
 
     Args:
-        folder: of the run.
+        folder: of the run, on whose circuits they drive.
         report: told of each result as it comes.
 
     Returns:
         What each did in `DRIVES` drives, the best first; `driver` is its environment steps.
         InputError when a circuit or no checkpoint can be read, or the file cannot be written.
     """
-    config = run_folder.settings_of(folder)
+    config = run_folder.read_config(folder)
     own = run_tracks.own(folder, config.tracks)
     env = race_env([own[track] for track in config.tracks], config)
     course, _ = prepare_course(env, DRIVES, LAPS)
 
     results: list[Result] = []
-    for path in checkpoint.find(folder.path):
+    for path in checkpoint_folder.find(folder.path):
         try:
             policy = load_policy.read([path], config)
         except InputError:  # damaged: nobody will load it either
@@ -103,6 +104,8 @@ def hold(folder: RunFolder, report: Callable[[Result], None]) -> list[Result]:
         folder.path, {int(one.driver): (one.completion_rate, one.mean_lap) for one in results}
     )
     noted = checkpoint_scores.read(folder.path)
-    return sorted(
-        results, key=lambda one: noted.get(int(one.driver), checkpoint_scores.NONE), reverse=True
-    )
+
+    def rank(one: Result) -> checkpoint_scores.Score:
+        return noted.get(int(one.driver), checkpoint_scores.NO_LAP)
+
+    return sorted(results, key=rank, reverse=True)

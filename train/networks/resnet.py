@@ -122,7 +122,7 @@ def _shapes() -> dict[str, tuple[int, ...]]:
 
 
 def _check(path: Path, found: Mapping[str, np.ndarray]) -> None:
-    """InputError when arrays are missing, of another shape, not finite, or too many."""
+    """Raise `InputError` when arrays are missing, of another shape, not finite, or too many."""
     remedy = "give the state dict of torchvision's resnet18"
     wanted = _shapes()
     for name, shape in wanted.items():

@@ -9,7 +9,7 @@ from flax import nnx, struct
 
 from kart_jax.devices import own_part
 from kart_jax.env.batch import step_part
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from train.networks import actor_critic, distribution
 from train.ppo.frame_store import FrameStore, newest_frame, store_frames
 from train.ppo.train_state import TrainState

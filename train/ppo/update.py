@@ -10,7 +10,7 @@ from flax import nnx
 from jax.sharding import Mesh, PartitionSpec
 
 from kart_jax.devices import KARTS
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from train.networks import actor_critic
 from train.ppo import advantage, metrics, minibatches, return_scale, rollout, surrogate
 from train.ppo.config import UpdateShape

@@ -35,7 +35,7 @@ from train.run import checkpoint_scores, hosts
 from train.run.checkpoint_folder import by_steps, find, is_checkpoint
 from train.run.progress import Progress, from_json
 
-FORMAT = "kart_jax train state 1"
+FORMAT = "kart_jax train state 2"
 FILES = "files.json"
 KEEP_LATEST = 3
 WORST = (-math.inf, -math.inf)  # score of what cannot be read
@@ -168,7 +168,7 @@ def best_first(place: Path) -> list[Path]:
 
     def rank(path: Path) -> tuple[checkpoint_scores.Score, tuple[float, float], int]:
         steps = int(path.name)
-        return selected.get(steps, checkpoint_scores.NO_LAP), _score(path), steps
+        return selected.get(steps, checkpoint_scores.NO_SCORE), _score(path), steps
 
     return sorted(found, key=rank, reverse=True)
 

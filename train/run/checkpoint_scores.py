@@ -12,7 +12,7 @@ FILE = "exam.json"
 
 # Share of the drives with a clean lap, minus the mean lap in s: larger is better.
 Score = tuple[float, float]
-NO_LAP: Score = (0.0, 0.0)  # of a checkpoint that was not there, or had no clean lap
+NO_SCORE: Score = (0.0, 0.0)  # of a checkpoint that was not there, or had no clean lap
 
 
 def write(run: Path, results: dict[int, tuple[float, float | None]]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from train.ppo.hyperparameters import Hyperparameters
 from train.ppo.metrics import UpdateMetrics
 from train.ppo.train_state import TrainState

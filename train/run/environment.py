@@ -5,7 +5,7 @@ import dataclasses
 import jax.numpy as jnp
 
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.env.make import make
 from train.run.config import RunConfig
 
@@ -30,4 +30,4 @@ def make_env(config: RunConfig) -> KartEnv:
         params.limits.episode_time, EPISODE_LAPS * jnp.max(env.tracks.length) / SLOW_PACE
     )
     limits = dataclasses.replace(params.limits, episode_time=seconds)
-    return dataclasses.replace(env, default_params=dataclasses.replace(params, limits=limits))
+    return env.with_default_params(dataclasses.replace(params, limits=limits))

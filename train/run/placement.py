@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from kart_jax.devices import kart_mesh
 from kart_jax.env.batch import reset_batch
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.errors import InputError
 from train.networks import actor_critic, resnet
 from train.ppo import minibatches, return_scale

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import jax
 
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.errors import InputError
 from kart_jax.files import locked
 from train.declaration import Role, flatten, with_role

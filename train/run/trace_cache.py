@@ -27,7 +27,7 @@ from jax.sharding import Mesh
 from jax.stages import Wrapped
 
 from kart_jax import files
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from kart_jax.errors import InputError
 from train.ppo.hyperparameters import Hyperparameters
 from train.ppo.metrics import UpdateMetrics

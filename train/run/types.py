@@ -4,7 +4,7 @@ import dataclasses
 
 from jax.sharding import Mesh
 
-from kart_jax.env.core import KartEnv
+from kart_jax.env.kart import KartEnv
 from train.ppo.hyperparameters import Hyperparameters
 from train.ppo.train_state import TrainState
 from train.ppo.update import Graph

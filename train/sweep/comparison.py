@@ -45,7 +45,7 @@ def best(results: list[RunResult]) -> RunResult:
 
     def rank(result: RunResult) -> tuple[bool, checkpoint_scores.Score, tuple[float, float]]:
         scores = checkpoint_scores.read(result.folder.path)
-        selected = max(scores.values(), default=checkpoint_scores.NO_LAP)
+        selected = max(scores.values(), default=checkpoint_scores.NO_SCORE)
         return result.failure is None, selected, result.progress.score
 
     return max(results, key=rank)

@@ -18,18 +18,17 @@ class Check:
     high: float
     """Most allowed."""
     reference: tuple[float, float] | None = None
-    """What the reference asks where that is not what is allowed: the model may depart from it, and
-    is kept there."""
+    """What the reference asks where something else is allowed: the model departs from it, and is
+    kept where it is."""
 
     @property
     def passed(self) -> bool:
-        """The value lies in its range (nan does not)."""
+        """Whether the value lies in its range (nan does not)."""
         return self.low <= self.value <= self.high
 
     @property
     def verdict(self) -> str:
-        """ok, FAIL, or the range of the reference that a value departs from although it is
-        allowed."""
+        """ok, FAIL, or the range of the reference from which an allowed value departs."""
         if not self.passed:
             return "FAIL"
         if self.reference is None or self.reference[0] <= self.value <= self.reference[1]:
@@ -45,6 +44,6 @@ def near(
     relative: float,
     reference: tuple[float, float] | None = None,
 ) -> Check:
-    """A check around a target with a relative tolerance."""
+    """Make a check around a target with a relative tolerance."""
     spread = abs(target) * relative
     return Check(row, what, float(value), target - spread, target + spread, reference)

@@ -50,7 +50,7 @@ def step_env(
 
 
 @dataclasses.dataclass
-class World:
+class Fleet:
     """A batch of environments on the devices of a mesh."""
 
     mesh: Mesh
@@ -61,18 +61,18 @@ class World:
     keys: list[jax.Array]
 
     @property
-    def karts(self) -> int:
+    def size(self) -> int:
         """Karts of all environments together."""
         return self.action.size // 2
 
 
-def make(track: str, karts: int, frame_stack: int, mesh: Mesh) -> World:
+def make(track: str, karts: int, frame_stack: int, mesh: Mesh) -> Fleet:
     """Put `karts` karts at random places of a circuit; `frame_stack` 0 = without the view."""
     config = kart_jax.EnvConfig(vision=frame_stack > 0, frame_stack=max(frame_stack, 1))
     return populate(kart_jax.make(track, config=config), karts, mesh)
 
 
-def populate(env: Env, count: int, mesh: Mesh) -> World:
+def populate(env: Env, count: int, mesh: Mesh) -> Fleet:
     """Start `count` environments and choose random actions for them."""
     shared = NamedSharding(mesh, SHARED)
     env = jax.device_put(env, shared)
@@ -85,7 +85,7 @@ def populate(env: Env, count: int, mesh: Mesh) -> World:
     action = jax.random.uniform(jax.random.key(1), shape, minval=-0.3, maxval=0.6)
     action = jax.device_put(action, NamedSharding(mesh, SPLIT))
     keys = [jax.device_put(key, shared) for key in jax.random.split(jax.random.key(2), KEYS)]
-    return World(mesh, env, params, state, action, keys)
+    return Fleet(mesh, env, params, state, action, keys)
 
 
 def on_mesh(part: Callable, mesh: Mesh) -> Callable:
@@ -94,25 +94,25 @@ def on_mesh(part: Callable, mesh: Mesh) -> Callable:
     return partial(jax.shard_map, mesh=mesh, in_specs=specs, out_specs=SPLIT, check_vma=False)(part)
 
 
-def lower(world: World, part: str) -> jax.stages.Lowered:
+def lower(fleet: Fleet, part: str) -> jax.stages.Lowered:
     """Trace the program of one control step."""
-    step = on_mesh(drive_physics if part == "physics" else step_env, world.mesh)
+    step = on_mesh(drive_physics if part == "physics" else step_env, fleet.mesh)
     program = jax.jit(step, donate_argnums=2, compiler_options=kart_jax.compiler_options())
-    return program.lower(world.env, world.keys[0], world.state, world.action, world.params)
+    return program.lower(fleet.env, fleet.keys[0], fleet.state, fleet.action, fleet.params)
 
 
-def stepper(world: World, compiled: jax.stages.Compiled) -> Callable[[], Any]:
+def stepper(fleet: Fleet, compiled: jax.stages.Compiled) -> Callable[[], Any]:
     """Return a function that takes one step further each time and returns what to wait for.
 
-    The world's state is used up.
+    The state of the fleet is used up.
     """
     count = 0
 
     def step() -> Any:
         nonlocal count
-        key = world.keys[count % KEYS]
+        key = fleet.keys[count % KEYS]
         count += 1
-        world.state, read = compiled(world.env, key, world.state, world.action, world.params)
-        return world.state, read
+        fleet.state, read = compiled(fleet.env, key, fleet.state, fleet.action, fleet.params)
+        return fleet.state, read
 
     return step

@@ -11,8 +11,7 @@ import pytest
 
 import kart_jax
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.multi import enter
-from kart_jax.env.params import Limits, StartRange
+from kart_jax.env.params import EpisodeLimits, StartRange
 from kart_jax.env.types import Cause
 
 STEPS, KARTS = 30, 3
@@ -20,14 +19,14 @@ STEPS, KARTS = 30, 3
 
 @pytest.fixture(scope="module")
 def env(oval):
-    return enter(kart_jax.make(oval, config=EnvConfig(vision=False)), KARTS)
+    return kart_jax.make(oval, karts=KARTS, config=EnvConfig(vision=False))
 
 
 @pytest.fixture(scope="module")
 def standing(env):
     """Karts start on the grid; one that stands for 0.4 s is out, and 1 s is the time limit: steps
     10 and 25."""
-    limits = Limits(stuck_speed=0.1, stuck_time=0.4, episode_time=1.0)
+    limits = EpisodeLimits(stuck_speed=0.1, stuck_time=0.4, episode_time=1.0)
     return env.default_params.replace(limits=strong(limits), start=strong(StartRange(grid=1.0)))
 
 
@@ -58,31 +57,34 @@ def pedals(*throttles):
     return jnp.broadcast_to(action, (STEPS, KARTS, 2))
 
 
-@pytest.mark.slow
-def test_every_kart_drives_as_it_would_alone(env):
+def test_every_kart_drives_as_it_would_alone(env, oval):
     params = env.default_params
+    alone = kart_jax.make(oval, karts=1, config=EnvConfig(vision=False))
     actions = pedals(1.0, 0.3, -0.2).at[:, :, 0].set(jnp.asarray([0.1, -0.1, 0.0]))
     first, (obs, _, reward, *_) = drive(env, params, actions)
 
     @partial(jax.vmap, in_axes=(0, 1), out_axes=1)  # over karts
-    def alone(lane, actions):
+    def each(lane, actions):
         def step(lane, action):
-            seen, lane, reward, *_ = env.core.step(jax.random.key(1), lane, action, params)
-            return lane, (seen, reward)
+            given = alone.default_params
+            seen, lane, reward, *_ = alone.step(jax.random.key(1), lane, action[None], given)
+            return lane, (jax.tree.map(lambda leaf: leaf[0], seen), reward[0])
 
         return jax.lax.scan(step, lane, actions)[1]
 
-    expected, gained = jax.jit(alone)(first.lanes, actions)
-    chex.assert_trees_all_close((obs, reward), (expected, gained), rtol=1e-4, atol=1e-3)
+    # The race of K karts as K races of one.
+    lanes = jax.tree.map(
+        lambda leaf: leaf[:, None] if jnp.ndim(leaf) else jnp.broadcast_to(leaf, (KARTS,)), first
+    )
+    expected, rewards = jax.jit(each)(lanes, actions)
+    chex.assert_trees_all_close((obs, reward), (expected, rewards), rtol=1e-4, atol=1e-3)
     assert not np.allclose(obs["telemetry"][-1, 0], obs["telemetry"][-1, 1], atol=0.05)
 
 
-@pytest.mark.slow  # the JaxMARL face is compared with it in `make test`
 def test_karts_of_one_race_follow_each_other_on_one_circuit(env):
     first, _ = drive(env, env.default_params, pedals(1.0, 1.0, 1.0))
-    s, length = first.lanes.race.place.s[:, 0], env.core.tracks.length[0]
+    s, length = first.race.track_point.s, env.tracks.length[0]
     np.testing.assert_allclose(np.mod(s[:-1] - s[1:], length), 8.0, atol=0.5)
-    assert len(np.unique(first.lanes.race.track)) == 1
 
 
 def test_a_kart_that_stands_retires_and_the_others_race_on_to_the_time_limit(env, standing):
@@ -97,22 +99,18 @@ def test_a_kart_that_stands_retires_and_the_others_race_on_to_the_time_limit(env
         (reward[10:25, 1] == 0.0).all() and reward[9, 1] < -49.0 and (reward[10:24, 0] > 0.0).all()
     )
     np.testing.assert_array_equal(info.episode_length[24], [25, 10, 25])
-    race = state.lanes.race
-    assert (race.place.s[10:24, 1] == race.place.s[9, 1]).all(), "a retired kart stays where it is"
-    assert (race.tick == race.tick[:, :1]).all() and (np.diff(race.tick[:24, 1]) == 8).all(), (
-        "one clock for all"
-    )
+    race = state.race
+    s = race.track_point.s
+    assert (s[10:24, 1] == s[9, 1]).all(), "a retired kart stays where it is"
+    assert (np.diff(race.tick[:24]) == 8).all(), "the clock of the race goes on"
 
 
 def test_a_race_that_is_over_is_followed_by_a_new_one(env, standing):
     _, (_, state, *_) = drive(env, standing, pedals(1.0, 0.0, 1.0))
-    assert state.retired[23].tolist() == [False, True, False]
-    assert (
-        not state.retired[24].any()
-        and (state.lanes.step[24] == 0).all()
-        and (state.lanes.race.tick[24] == 0).all()
-    )
-    assert (state.lanes.step[25] == 1).all()
+    length = state.episode.length
+    assert state.active[23].tolist() == [True, False, True]
+    assert state.active[24].all() and (length[24] == 0).all() and state.race.tick[24] == 0
+    assert (length[25] == 1).all()
 
 
 def test_a_nan_of_one_kart_is_no_concern_of_the_others(env, standing):
@@ -125,15 +123,37 @@ def test_a_nan_of_one_kart_is_no_concern_of_the_others(env, standing):
     np.testing.assert_array_equal(gained[:24, 1:], reward[:24, 1:])
 
 
-@pytest.mark.parametrize("karts", [0, 9])
-def test_more_karts_than_the_grid_holds_are_refused(env, karts):
-    with pytest.raises(kart_jax.InputError, match=f"karts is {karts}; the grid has 8 slots"):
-        enter(env.core, karts)
+@pytest.mark.parametrize("karts", [0, 2.5, 1001])
+def test_a_count_of_karts_that_is_none_is_refused(oval, karts):
+    with pytest.raises(kart_jax.InputError, match=f"EnvConfig.karts is {karts}"):
+        kart_jax.make(oval, karts=karts, config=EnvConfig(vision=False))
 
 
-def test_karts_of_one_race_are_not_randomised(oval):
-    core = kart_jax.make(oval, config=EnvConfig(vision=False, randomize=True))
-    with pytest.raises(
-        kart_jax.InputError, match=r"EnvConfig\.randomize is True; karts of one race are equal"
-    ):
-        enter(core, 2)
+def test_more_karts_than_the_grid_holds_are_refused(oval):
+    slots = oval.grid_s.shape[1]
+    with pytest.raises(kart_jax.InputError, match=f"karts is 100; the grid has {slots} slots"):
+        kart_jax.make(oval, karts=100, config=EnvConfig(vision=False))
+
+
+def test_each_kart_of_a_race_may_be_of_another_class(oval):
+    classes = ["rental_gx270", "kz2"]
+    env = kart_jax.make(oval, karts=2, kart=classes, config=EnvConfig(vision=False))
+    np.testing.assert_array_equal(env.default_params.kart.gear_count, [1.0, 6.0])
+    grid = env.default_params.replace(start=strong(StartRange(grid=1.0)))
+    actions = jnp.broadcast_to(jnp.asarray([0.0, 1.0]), (STEPS, 2, 2))
+    _, (obs, *_) = drive(env, grid, actions)
+    rental, shifter = obs["telemetry"][24, :, 0]  # after a second, before the race ends
+    assert shifter > 1.5 * rental
+    with pytest.raises(kart_jax.InputError, match="kart names 2 karts for a race of 3"):
+        kart_jax.make(oval, karts=3, kart=classes, config=EnvConfig(vision=False))
+
+
+def test_karts_of_a_randomised_race_differ_from_each_other(oval):
+    config = EnvConfig(vision=False, randomize=True)
+    env = kart_jax.make(oval, karts=KARTS, config=config)
+    grid = env.default_params.replace(start=strong(StartRange(grid=1.0)))
+    _, (_, state, *_) = drive(env, grid, pedals(1.0, 1.0, 1.0))
+    drawn = state.randomization[20]
+    assert drawn.shape[0] == KARTS and len(np.unique(drawn, axis=0)) == KARTS
+    speed = state.race.karts.vx[20]
+    assert len(np.unique(speed)) == KARTS, "same pedal, other karts"
