@@ -226,7 +226,7 @@ def test_the_source_archive_holds_what_its_tests_read(tmp_path):
         "docs/physics.md",
         "notebooks/execute.py",
         "tests/conftest.py",
-        "tests/physics/checks/drive.py",
+        "tests/physics/checks/check.py",
         "tracks/checkpoints.json",
         "train/run/loop.py",
         "README.md",

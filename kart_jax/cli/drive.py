@@ -1,7 +1,8 @@
-"""`kart drive`: the scripted driver laps a track."""
+"""`kart drive`: a driver laps a track, be it scripted or trained."""
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -27,8 +28,10 @@ kart drive --track-name circuit.png --laps 3
 kart drive --track-name my_track.png --kart ok --line given --json
 kart drive --track-name circuit.png --driver fastest --plot fastest.png
 kart drive --track-name spa --kart kz2 --telemetry spa.csv --video spa.mp4
+kart drive --track-name circuit.png --driver runs/circuit-1
 """
 MAX_LAPS = 1000
+STANDARD_KART: KartClass = "rental_gx270"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +40,13 @@ class DriveConfig:
 
     track_name: str = "circuit.png"
     """Track: a shipped name, or the path of a PNG or a centre-line CSV."""
-    driver: Literal["scripted", "fastest"] = "scripted"
+    driver: str = "scripted"
     """Who drives; scripted = racing line, speed profile from the kart's own limits, path following;
     fastest = the same with the fastest plan that a search through the simulator finds: minutes the
-    first time, then it is remembered."""
-    kart: KartClass = "rental_gx270"
-    """Kart class."""
+    first time, then it is remembered; else the run of a trained driver, its folder, its name under
+    --runs-dir, or one of its checkpoints."""
+    kart: KartClass | None = None
+    """Kart class; default rental_gx270, or that of the run."""
     line: Literal["optimal", "given"] = "optimal"
     """optimal = least curvature within the track's width; given = the track's centre line."""
     search_laps: int | None = None
@@ -57,6 +61,8 @@ class DriveConfig:
     """Film the drive into this .mp4 or .gif file."""
     video_height: int = 720
     """Rows of the video in pixels; it is 16:9."""
+    runs_dir: str = "runs"
+    """Folder of the runs."""
     json: bool = False
     """Print the figures as JSON."""
 
@@ -68,6 +74,8 @@ class DriveConfig:
             raise InputError(
                 "--line is given; with --driver fastest the line is searched; leave --line out"
             )
+        if self.trained and self.line == "given":
+            raise InputError("--line is given; a trained driver chooses its own; leave --line out")
         if self.driver != "fastest" and self.search_laps is not None:
             raise InputError(
                 "--search-laps is for --driver fastest; leave it out or choose that driver"
@@ -75,51 +83,86 @@ class DriveConfig:
         check_files(self.files)
 
     @property
+    def trained(self) -> bool:
+        """Whether the driver is that of a run."""
+        return self.driver not in ("scripted", "fastest")
+
+    @property
     def files(self) -> DriveFiles:
         """The files that are asked for."""
         return DriveFiles(self.telemetry, self.plot, self.video, self.video_height)
 
 
-def fastest_laps(tracks: "Tracks", config: DriveConfig, search_laps: int) -> "Log":
+def drive(tracks: "Tracks", config: DriveConfig, search_laps: int | None) -> "tuple[Log, str]":
+    """Let the driver that is asked for lap the circuit; returns its laps and the class of kart."""
+    if config.trained:
+        return trained_laps(tracks, config)
+    from kart_jax.telemetry import session
+
+    kart = config.kart or STANDARD_KART
+    if search_laps is None:
+        return session.scripted_laps(tracks, kart, config.laps, config.line), kart
+    return fastest_laps(tracks, config, kart, search_laps), kart
+
+
+def fastest_laps(tracks: "Tracks", config: DriveConfig, kart: str, search_laps: int) -> "Log":
     """Search the fastest lap of the circuit and drive it."""
     from kart_jax.drivers.driver import ScriptedDriver
     from kart_jax.laptime import search
     from kart_jax.physics.params import preset
     from kart_jax.telemetry import session
 
-    kart = preset(config.kart)
-    plan, _ = search.find_minimum(
-        tracks, kart, search_laps, report=functools.partial(print_progress, config.track_name)
-    )
-    return session.drive_laps(tracks, 0, kart, ScriptedDriver(plan), config.laps)
+    params = preset(kart)
+    report = functools.partial(print_progress, config.track_name)
+    plan, _ = search.find_minimum(tracks, params, search_laps, report=report)
+    return session.drive_laps(tracks, 0, params, ScriptedDriver(plan), config.laps)
+
+
+def trained_laps(tracks: "Tracks", config: DriveConfig) -> "tuple[Log, str]":
+    """Let the driver of a run lap the circuit, until its first fault."""
+    from kart_jax.env.referee import FaultReferee
+    from kart_jax.physics.params import preset
+    from kart_jax.telemetry import session
+    from train.evaluation.evaluate import race_env
+    from train.evaluation.learned_driver import LearnedDriver
+    from train.evaluation.load_policy import load_policy
+
+    policy, run = load_policy(config.driver, config.runs_dir)
+    kart = config.kart or run.kart
+    env = race_env(tracks, dataclasses.replace(run, kart=kart))
+    params = env.default_params
+    driver = LearnedDriver(policy, env, params)
+    limits = params.limits.replace(episode_time=math.inf)
+    referee = FaultReferee(limits)
+    log = session.drive_laps(tracks, 0, preset(kart), driver, config.laps, referee)
+    if not len(log):
+        raise InputError(f"{config.driver}: the driver failed in its first step; train it longer")
+    return log, kart
 
 
 def run(words: Sequence[str]) -> None:
     """Run `kart drive`."""
     config = parse(DriveConfig, "drive", words, EXAMPLES)
     search_laps = resolve_search_laps(config.search_laps) if config.driver == "fastest" else None
-    from kart_jax.telemetry import session
     from kart_jax.track import catalogue, derive
 
     catalogue.check_not_written(config.track_name, config.telemetry, config.plot)
     tracks = derive.load_tracks(catalogue.single_circuit(config.track_name))
 
-    if search_laps is None:
-        log = session.scripted_laps(tracks, config.kart, config.laps, config.line)
-    else:
-        log = fastest_laps(tracks, config, search_laps)
-    log = log.named(f"{config.track_name}, {config.kart}")
+    log, kart = drive(tracks, config, search_laps)
+    log = log.named(f"{config.track_name}, {kart}")
 
     if not config.json:
-        print(f"{config.track_name}: {config.driver} driver, {config.kart}, {config.line} line")
+        line = "its own" if config.trained else config.line
+        print(f"{config.track_name}: {config.driver} driver, {kart}, {line} line")
         print(drive_report(log), flush=True)
-    written = write_files(config.files, log, tracks, config.kart)
+    written = write_files(config.files, log, tracks, kart)
     if config.json:
         heading = {
             "track": config.track_name,
             "driver": config.driver,
-            "kart": config.kart,
-            "line": config.line,
+            "kart": kart,
+            "line": None if config.trained else config.line,
         }
         emit_json({**heading, **summarise_drive(log), "files": written})
         return

@@ -10,9 +10,7 @@ from kart_jax.drivers.profile import GGVDiagram
 class Handling(struct.PyTreeNode):
     """How one kart answers its steering in steady cornering, measured on the simulator itself."""
 
-    front_slip: (
-        chex.Array
-    )  # (V, R) rad, steer angle beyond the motion of the front axle; as the GGV
+    front_slip: chex.Array  # (V, R) rad, steer angle less the motion of the front axle; on the GGV
     peak_rear_slip: chex.Array  # () rad, slip angle of the rear axle past which force falls
 
 

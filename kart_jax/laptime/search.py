@@ -84,6 +84,15 @@ def check_laps(laps: int) -> None:
         raise InputError(f"--search-laps is {laps}; allowed are {GENERATION_LAPS} to {MAX_LAPS}")
 
 
+def _check_single(tracks: Tracks) -> None:
+    """Refuse a stack of several circuits."""
+    if tracks.size != 1:
+        raise InputError(
+            f"the fastest lap is searched on one circuit at a time; here are {tracks.size}; name "
+            "them singly"
+        )
+
+
 def find_minimum(
     tracks: Tracks,
     kart: KartParams,
@@ -108,11 +117,7 @@ def find_minimum(
         InputError: several circuits, a wrong number of laps, or a circuit that the scripted driver
             cannot lap.
     """
-    if tracks.size != 1:
-        raise InputError(
-            f"the fastest lap is searched on one circuit at a time; here are {tracks.size}; name "
-            "them singly"
-        )
+    _check_single(tracks)
     check_laps(laps)
 
     problem = problems.prepare(tracks, kart)

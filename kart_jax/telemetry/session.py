@@ -9,7 +9,7 @@ from kart_jax.env.make import Source
 from kart_jax.physics.params import KartParams, preset
 from kart_jax.race.params import RaceParams, per_kart
 from kart_jax.race.start import on_grid, start_race
-from kart_jax.simulate.recording import record_laps
+from kart_jax.simulate.recording import Referee, record_laps
 from kart_jax.simulate.rollout import World, begin
 from kart_jax.telemetry.log import Log, log_of_kart
 from kart_jax.track import derive
@@ -17,7 +17,12 @@ from kart_jax.track.types import Tracks
 
 
 def drive_laps(
-    tracks: Tracks, track: int, kart: KartParams, driver: Driver, laps: int, seed: int = 0
+    tracks: Tracks,
+    track: int,
+    kart: KartParams,
+    driver: Driver,
+    laps: int,
+    referee: Referee | None = None,
 ) -> Log:
     """Drive one kart from the first slot of the grid, standing, until `laps` laps are complete.
 
@@ -27,7 +32,7 @@ def drive_laps(
         kart: parameters of the kart.
         driver: who drives.
         laps: complete laps wanted; lap 1 starts from standstill a few metres before the line.
-        seed: of drivers that draw their actions.
+        referee: ends the drive at a fault; None = nobody does.
 
     Returns:
         Telemetry, one row per control step, ending two seconds after the last lap; fewer laps where
@@ -37,8 +42,8 @@ def drive_laps(
     karts = per_kart(kart, 1)
     race = start_race(tracks, index, on_grid(tracks, index, 1), karts)
     world = World(tracks=tracks, params=RaceParams(kart=karts))
-    session = begin(jax.random.key(seed), world, race, driver)
-    return log_of_kart(record_laps(world, driver, session, laps))
+    session = begin(jax.random.key(0), world, race, driver)
+    return log_of_kart(record_laps(world, driver, session, laps, referee))
 
 
 def scripted_laps(

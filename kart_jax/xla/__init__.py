@@ -12,7 +12,7 @@ given here; nothing in this room has been measured on a GPU.
     Brought: with `sines` and `bounds` the physics of 1,024 karts went from 123,409 to 248,915
     control steps per second (EPYC, first generation; "A step of the environment").
     Elsewhere: off; the function is called as it is.
-    Delete when: `python benchmarks/env_throughput.py --parts physics` is as fast without it.
+    Delete when: `python -m benchmarks.env_throughput --parts physics` is as fast without it.
 
 `stage.stored`: a value is computed once, and not again for every pixel made of it.
     Why: as for `stage`, for values that are no function of a few arrays. XLA stores the result of a
@@ -20,7 +20,7 @@ given here; nothing in this room has been measured on a GPU.
     Brought: it is part of the figure of `stage`; what it does in the view was not measured apart
     ("What XLA does on a CPU").
     Elsewhere: off; an accelerator would have to ask the host which branch to take.
-    Delete when: `python benchmarks/render.py` is as fast without it.
+    Delete when: `python -m benchmarks.render` is as fast without it.
 
 `stage.opaque`: what a program closes over is read from memory, as an argument would be.
     Why: XLA folds constants into every loop that reads them; with a large table or many scalars
@@ -28,7 +28,7 @@ given here; nothing in this room has been measured on a GPU.
     Brought: a program that closes over an environment is as fast as one that takes it as an
     argument; not in docs/performance.md.
     Elsewhere: on; it adds no operation, and was not measured there.
-    Delete when: `python benchmarks/env_throughput.py` is as fast without it.
+    Delete when: `python -m benchmarks.env_throughput` is as fast without it.
 
 `stage.compiler_options`: vectors of 512 bits.
     Why: XLA:CPU uses half of such a vector unless told otherwise.
@@ -50,7 +50,7 @@ given here; nothing in this room has been measured on a GPU.
     for every pixel, and nine tenths of a step are the view.
     Brought: not measured apart ("A step of the environment", the list of what brought most).
     Elsewhere: on; the pictures are the same on every device, the speed is not measured there.
-    Delete when: `python benchmarks/render.py` is as fast with the operations of JAX in their place.
+    Delete when: `python -m benchmarks.render` is as fast with the operations of JAX in their place.
     `pack_rgb`, `hashed` and the bit casts belong to the format of a picture and stay.
 
 `sines`: cosine and sine by polynomials.

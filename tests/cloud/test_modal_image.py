@@ -65,9 +65,9 @@ def test_an_image_installs_under_the_committed_lock_alone(build):
 
 
 def test_the_training_image_holds_every_dependency_of_the_project_and_cuda():
-    image = Recorder()
-    image.training_image(image)
-    (wanted,) = steps(image, "uv_pip_install")[0]["packages"]
+    recorder = Recorder()
+    image.training_image(recorder)
+    (wanted,) = steps(recorder, "uv_pip_install")[0]["packages"]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert set(project["dependencies"]) <= set(wanted)
     assert any(
@@ -76,9 +76,9 @@ def test_the_training_image_holds_every_dependency_of_the_project_and_cuda():
 
 
 def test_the_tensorboard_image_holds_tensorboard_at_the_version_of_the_lock():
-    image = Recorder()
-    image.tensorboard_image(image)
-    (wanted,) = steps(image, "uv_pip_install")[0]["packages"]
+    recorder = Recorder()
+    image.tensorboard_image(recorder)
+    (wanted,) = steps(recorder, "uv_pip_install")[0]["packages"]
     assert [Requirement(one).name for one in wanted] == ["tensorboard"]
     assert re.search(r"^tensorboard==", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
     words = tensorboard_server.command(Path("/tmp/board"))

@@ -1,7 +1,5 @@
-"""The scripted driver drives: clean laps on every line and class, close to its own speed profile,
-and it recovers."""
+"""The scripted driver drives clean laps on every line and class near its profile, and recovers."""
 
-import sys
 from pathlib import Path
 
 import jax
@@ -9,18 +7,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from kart_jax.drivers import scripted
+from benchmarks import lap_times
+from kart_jax.drivers import follow, scripted
+from kart_jax.drivers.driver import ScriptedDriver
 from kart_jax.errors import InputError
 from kart_jax.physics.params import CLASSES, preset
-from kart_jax.race.place import place
-from kart_jax.race.step import step
+from kart_jax.race.params import RaceParams, per_kart
+from kart_jax.race.start import StartPose, start_race
+from kart_jax.simulate.rollout import World, begin, rollout
 from kart_jax.track.catalogue import track_names
 from kart_jax.track.derive import load_tracks
-
-sys.path.insert(
-    0, str(Path(__file__).parents[2] / "benchmarks")
-)  # a script's own folder, as when it is run
-import lap_times
 
 ROOT = Path(__file__).resolve().parents[2]
 REAL = ROOT.parent / "shared" / "data" / "tracks"
@@ -29,29 +25,32 @@ REAL = ROOT.parent / "shared" / "data" / "tracks"
 def rows_of(tracks, classes, line, laps=1):
     """`lap_times.summarise` of every class on every circuit, [class][circuit]."""
     params = lap_times.stack_params(classes)
-    return drive_rows(tracks, params, lap_times.plan(tracks, params, line), laps)
+    return drive_rows(tracks, params, lap_times.plan_laps(tracks, params, line), laps)
 
 
 def drive_rows(tracks, params, plans, laps=1):
     """The same from plans that are made already."""
     steps = round((1.06 * float(plans.lap_time.max()) * laps + 12.0) / 0.04)
-    trail = lap_times.drive_all(tracks, params, plans, steps)
-    return [
-        [
-            lap_times.summarise(
-                jax.tree.map(lambda leaf: leaf[c, t], trail), float(plans.lap_time[c, t]), laps
-            )  # noqa: B023
-            for t in range(tracks.size)
-        ]
-        for c in range(plans.lap_time.shape[0])
-    ]
+    traces = lap_times.drive_all(tracks, params, plans, steps)
+
+    def row(c, t):
+        trace = jax.tree.map(lambda leaf: leaf[c, t], traces)
+        return lap_times.summarise(trace, float(plans.lap_time[c, t]), laps)
+
+    return [[row(c, t) for t in range(tracks.size)] for c in range(plans.lap_time.shape[0])]
+
+
+def start_on(tracks, params, s, n, heading_error, speed):
+    """A race of one kart that rolls at a place of the first circuit."""
+    pose = StartPose(*(jnp.asarray([value]) for value in (s, n, heading_error, speed)))
+    return start_race(tracks, jnp.int32(0), pose, per_kart(params, 1))
 
 
 @pytest.fixture(scope="module")
 def oval_plans(oval):
     """Parameters and plans of every class on the oval, (7, ...)."""
     params = lap_times.stack_params(list(CLASSES))
-    return params, lap_times.plan(oval, params, "optimal")
+    return params, lap_times.plan_laps(oval, params, "optimal")
 
 
 @pytest.fixture(scope="module")
@@ -76,29 +75,23 @@ def test_stronger_classes_are_faster(oval_rows):
 
 @pytest.fixture(scope="module")
 def rejoin(oval, oval_plans):
-    """Final state and the trace of offsets of a kart that starts on the grass, turned away from the
-    circuit."""
+    """The last race and the distances past the edge of a kart that starts on the grass, turned."""
     params, plan = jax.tree.map(lambda leaf: leaf[CLASSES.index("senior_max")], oval_plans)
-    track = jnp.int32(0)
+    world = World(oval, RaceParams(per_kart(params, 1)))
+    driver = ScriptedDriver(plan)
+    race = start_on(oval, params, s=20.0, n=-6.5, heading_error=1.0, speed=8.0)
 
-    @jax.jit
-    def run(race):
-        def advance(race, _):
-            kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
-            hands = scripted.control(plan, oval, track, kart, params)
-            race = step(race, jax.tree.map(lambda leaf: leaf[None], hands), oval, params, 0.005, 8)
-            return race, (race.place.n[0], race.place.edge[0], race.timing.progress[0])
+    def watch(_, before, after):
+        return None, after.race.track_point.edge[0]
 
-        return jax.lax.scan(advance, race, None, length=500)
-
-    start = place(oval, track, *(jnp.asarray([v]) for v in (20.0, -6.5, 1.0, 8.0)), params)
-    return run(start)
+    session = begin(jax.random.key(0), world, race, driver)
+    session, _, edges = jax.jit(lambda start: rollout(world, driver, start, 500, watch))(session)
+    return session.race, np.asarray(edges)
 
 
 @pytest.mark.slow
 def test_it_rejoins_from_off_the_track(rejoin):
-    final, (_, edge, _) = rejoin
-    edge = np.asarray(edge)
+    final, edge = rejoin
     assert edge[0] > 0  # it did start on the grass
     assert (edge[250:] < -0.3).all()  # and drives on the asphalt again after ten seconds
     assert float(jnp.hypot(final.karts.vx[0], final.karts.vy[0])) > 10.0
@@ -107,16 +100,12 @@ def test_it_rejoins_from_off_the_track(rejoin):
 def test_the_controls_mirror_and_steer_against_a_slide(oval):
     params = preset("ok")
     plan = scripted.prepare(oval, params, "given")
-    kart = jax.tree.map(
-        lambda leaf: leaf[0],
-        place(
-            oval, jnp.int32(0), *(jnp.asarray([v]) for v in (30.0, 0.0, 0.0, 15.0)), params
-        ).karts,
-    )
+    race = start_on(oval, params, s=30.0, n=0.0, heading_error=0.0, speed=15.0)
+    kart = jax.tree.map(lambda leaf: leaf[0], race.karts)
 
     def steering(**change):
         slid = kart.replace(**{name: getattr(kart, name) + value for name, value in change.items()})
-        return float(scripted.control(plan, oval, jnp.int32(0), slid, params).steering)
+        return float(follow.control(plan, oval, jnp.int32(0), slid, params).steering)
 
     assert abs(steering()) < 0.02
     # The tail hangs out to the right or left, and the motion is along the line: the wheels point
@@ -192,7 +181,7 @@ def test_it_laps_every_circuit_in_every_class_without_leaving_the_asphalt(source
 
 @needs_real
 def test_row_18_one_real_lap_time():
-    (row,) = lap_times.measure([str(REAL / "genk.csv")], ["kz2"], "given", 1)
+    (row,) = lap_times.measure_group([str(REAL / "genk.csv")], ["kz2"], "given", 1)
     assert row["clean"], row
     assert row["lap"] == pytest.approx(row["real"]["KZ"], rel=0.04), row
 
@@ -201,7 +190,7 @@ def test_row_18_one_real_lap_time():
 @needs_real
 def test_row_18_real_lap_times():
     sources = [str(REAL / f"{name}.csv") for name in ("genk", "le_mans_kart", "wackersdorf")]
-    rows = lap_times.measure(sources, ["okj", "ok", "kz2"], "given", 2)
+    rows = lap_times.measure_group(sources, ["okj", "ok", "kz2"], "given", 2)
     checked = [row for row in rows if row["real"]]
     assert len(checked) == 5
     for row in checked:

@@ -30,7 +30,7 @@ def test_cyclic_solve_matches_a_dense_solver(count):
     )
 
 
-def circle_lane(radius: float, nodes: int = 128) -> Corridor:
+def circle_corridor(radius: float, nodes: int = 128) -> Corridor:
     """A centre line that is a circle, driven to the left, 3 m of room on both sides."""
     step = jnp.asarray(2 * np.pi * radius / nodes)
     return Corridor(jnp.full(nodes, 1 / radius), jnp.full(nodes, -3.0), jnp.full(nodes, 3.0), step)
@@ -38,10 +38,10 @@ def circle_lane(radius: float, nodes: int = 128) -> Corridor:
 
 def test_an_offset_circle_is_a_circle():
     # Offset n to the left of a left-hand circle of radius R is a circle of radius R - n.
-    way = path.build(jnp.full(128, 2.0), circle_lane(20.0))
-    np.testing.assert_allclose(way.curvature, 1 / 18.0, rtol=1e-4)
-    np.testing.assert_allclose(way.stretch, 18.0 / 20.0, rtol=1e-5)
-    np.testing.assert_allclose(way.angle, 0.0, atol=1e-6)
+    offset_path = path.build(jnp.full(128, 2.0), circle_corridor(20.0))
+    np.testing.assert_allclose(offset_path.curvature, 1 / 18.0, rtol=1e-4)
+    np.testing.assert_allclose(offset_path.stretch, 18.0 / 20.0, rtol=1e-5)
+    np.testing.assert_allclose(offset_path.angle, 0.0, atol=1e-6)
 
 
 def test_a_shifted_circle_keeps_its_curvature():
@@ -49,60 +49,63 @@ def test_a_shifted_circle_keeps_its_curvature():
     # still 1/20 everywhere.
     angle = np.arange(256) / 256 * 2 * np.pi
     away = np.sqrt(20.0**2 - (0.5 * np.sin(angle)) ** 2) + 0.5 * np.cos(angle)
-    way = path.build(jnp.asarray(20.0 - away), circle_lane(20.0, 256))
-    np.testing.assert_allclose(way.curvature, 1 / 20.0, rtol=2e-3)
+    offset_path = path.build(jnp.asarray(20.0 - away), circle_corridor(20.0, 256))
+    np.testing.assert_allclose(offset_path.curvature, 1 / 20.0, rtol=2e-3)
 
 
 @pytest.fixture(scope="module")
-def lane():
-    return path.corridor(field.build(oval_line()), jnp.int32(0), jnp.asarray(1.0), 512)
+def corridor():
+    return path.find_corridor(field.build(oval_line()), jnp.int32(0), jnp.asarray(1.0), 512)
 
 
 @pytest.fixture(scope="module")
-def best(lane):
-    return np.asarray(jax.jit(line.minimise)(lane))
+def best(corridor):
+    return np.asarray(jax.jit(line.minimise)(corridor))
 
 
-def energy(offset, lane) -> float:
-    way = path.build(jnp.asarray(offset, jnp.float32), lane)
-    return float(jnp.sum(way.curvature**2 * way.stretch) * lane.step)
+def energy(offset, corridor) -> float:
+    offset_path = path.build(jnp.asarray(offset, jnp.float32), corridor)
+    return float(jnp.sum(offset_path.curvature**2 * offset_path.stretch) * corridor.step)
 
 
-def test_the_line_stays_in_the_corridor_and_uses_it(best, lane):
-    assert (best > np.asarray(lane.low)).all()
-    assert (best < np.asarray(lane.high)).all()
+def test_the_line_stays_in_the_corridor_and_uses_it(best, corridor):
+    assert (best > np.asarray(corridor.low)).all()
+    assert (best < np.asarray(corridor.high)).all()
     # Two half circles to the left: wide on the right before and after each, cutting in towards its
     # middle.
-    middle, entry = round((60.0 + 12.5 * np.pi) / float(lane.step)), round(60.0 / float(lane.step))
-    assert best.min() < float(lane.low.min()) + 0.05
+    middle, entry = (
+        round((60.0 + 12.5 * np.pi) / float(corridor.step)),
+        round(60.0 / float(corridor.step)),
+    )
+    assert best.min() < float(corridor.low.min()) + 0.05
     assert best[middle] > best[entry] + 0.5
-    curvature = np.asarray(path.build(jnp.asarray(best), lane).curvature)
+    curvature = np.asarray(path.build(jnp.asarray(best), corridor).curvature)
     assert int(np.argmax(curvature[: len(best) // 2])) == pytest.approx(middle, abs=2)
 
 
-def test_no_neighbouring_line_has_less_curvature(best, lane):
-    here = energy(best, lane)
-    assert here < 0.9 * energy(np.zeros_like(best), lane)
+def test_no_neighbouring_line_has_less_curvature(best, corridor):
+    here = energy(best, corridor)
+    assert here < 0.9 * energy(np.zeros_like(best), corridor)
     rng = np.random.default_rng(0)
     s = np.arange(len(best)) / len(best) * 2 * np.pi
     for _ in range(40):
         waves = rng.integers(1, 12)
         bump = 0.05 * np.sin(waves * s + rng.uniform(0, 2 * np.pi))
-        nearby = np.clip(best + bump, np.asarray(lane.low), np.asarray(lane.high))
-        assert energy(nearby, lane) > here - 1e-4
+        nearby = np.clip(best + bump, np.asarray(corridor.low), np.asarray(corridor.high))
+        assert energy(nearby, corridor) > here - 1e-4
 
 
-def test_the_line_mirrors_with_the_circuit(best, lane):
-    mirrored = Corridor(-lane.curvature, -lane.high, -lane.low, lane.step)
+def test_the_line_mirrors_with_the_circuit(best, corridor):
+    mirrored = Corridor(-corridor.curvature, -corridor.high, -corridor.low, corridor.step)
     np.testing.assert_allclose(np.asarray(jax.jit(line.minimise)(mirrored)), -best, atol=2e-3)
 
 
 def test_circuits_of_a_stack_do_not_disturb_each_other(best):
     short = field.build(oval_line(straight=60.0, radius=18.0))
     both = stack.stack([short, field.build(oval_line())])
-    found = [path.corridor(both, jnp.int32(t), jnp.asarray(1.0), 512) for t in (0, 1)]
+    found = [path.find_corridor(both, jnp.int32(t), jnp.asarray(1.0), 512) for t in (0, 1)]
     np.testing.assert_allclose(jax.jit(line.minimise)(found[1]), best, atol=5e-3)
-    alone = path.corridor(short, jnp.int32(0), jnp.asarray(1.0), 512)
+    alone = path.find_corridor(short, jnp.int32(0), jnp.asarray(1.0), 512)
     np.testing.assert_allclose(found[0].curvature, alone.curvature, atol=1e-6)
 
 
@@ -115,7 +118,9 @@ def test_sampling_wraps_at_the_count():
     values = jnp.broadcast_to(jnp.arange(64.0), (2, 64))
     # Between the last node and the first the value goes back from 63 to 0.
     middle = tracks.length[1] * 63.5 / 64
-    np.testing.assert_allclose(path.along(values, tracks, jnp.int32(1), middle), 31.5, atol=1e-2)
+    np.testing.assert_allclose(
+        path.interpolate(values, tracks, jnp.int32(1), middle), 31.5, atol=1e-2
+    )
 
 
 @pytest.mark.slow

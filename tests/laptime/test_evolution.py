@@ -6,27 +6,28 @@ import numpy as np
 import pytest
 
 from kart_jax.laptime import evolution
-from kart_jax.laptime.evolution import Search
+from kart_jax.laptime.evolution import SearchDistribution
 
 PAIRS = 16
 
 
 def fresh(knots):
-    return Search(jnp.zeros((2, knots)), jnp.full((2, knots), 0.3))
+    return SearchDistribution(jnp.zeros((2, knots)), jnp.full((2, knots), 0.3))
 
 
 def test_samples_are_the_mean_and_mirrored_pairs():
-    steps = evolution.draw(jax.random.key(0), fresh(8), PAIRS)
+    steps = evolution.sample_steps(jax.random.key(0), fresh(8), PAIRS)
     assert steps.shape == (2 * PAIRS + 1, 2, 8)
     assert (np.asarray(steps[0]) == 0.0).all()
     np.testing.assert_array_equal(steps[1 : PAIRS + 1], -steps[PAIRS + 1 :])
     np.testing.assert_allclose(
-        evolution.candidates(Search(jnp.ones((2, 8)), jnp.ones((2, 8))), steps), 1.0 + steps
+        evolution.candidates(SearchDistribution(jnp.ones((2, 8)), jnp.ones((2, 8))), steps),
+        1.0 + steps,
     )
 
 
 def test_the_better_half_is_weighed_by_rank():
-    weights = np.asarray(evolution.weights(4))
+    weights = np.asarray(evolution.rank_weights(4))
     # log(2.5) - log(1), log(2.5) - log(2), over their sum; ranks 3 and 4 are worse than the median.
     first, second = np.log(2.5), np.log(1.25)
     np.testing.assert_allclose(
@@ -36,11 +37,11 @@ def test_the_better_half_is_weighed_by_rank():
 
 def test_only_the_order_of_the_costs_counts():
     search, key = fresh(8), jax.random.key(1)
-    steps = evolution.draw(key, search, PAIRS)
+    steps = evolution.sample_steps(key, search, PAIRS)
     cost = jax.random.normal(jax.random.key(2), (2 * PAIRS + 1, 8))
     plain, bent = (evolution.update(search, steps, c) for c in (cost, jnp.exp(3.0 * cost) + 100.0))
     np.testing.assert_array_equal(plain.mean, bent.mean)
-    np.testing.assert_array_equal(plain.spread, bent.spread)
+    np.testing.assert_array_equal(plain.std, bent.std)
 
 
 def goal(knots):
@@ -51,7 +52,7 @@ def goal(knots):
 
 
 def felt(numbers):
-    """Costs (K,) of one candidate (2, K): a bowl about `goal`, felt at a place and at the one that
+    """Costs (J,) of one candidate (2, J): a bowl about `goal`, felt at a place and at the one that
     follows."""
     bowl = jnp.sum((numbers - goal(numbers.shape[-1])) ** 2, axis=0)
     return bowl + jnp.roll(bowl, -1)
@@ -60,11 +61,11 @@ def felt(numbers):
 @pytest.mark.parametrize("knots", [8, 128])
 def test_a_long_lap_needs_no_more_generations_than_a_short_one(knots):
     def generation(search, key):
-        steps = evolution.draw(key, search, PAIRS)
+        steps = evolution.sample_steps(key, search, PAIRS)
         return evolution.update(
             search, steps, jax.vmap(felt)(evolution.candidates(search, steps))
         ), None
 
     search, _ = jax.lax.scan(generation, fresh(knots), jax.random.split(jax.random.key(3), 40))
-    assert float(jnp.abs(search.mean - goal(knots)).max()) < 0.1  # the way was 1
-    assert float(search.spread.max()) < 0.1
+    assert float(jnp.abs(search.mean - goal(knots)).max()) < 0.1  # it began 1 away
+    assert float(search.std.max()) < 0.1

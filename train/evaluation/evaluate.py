@@ -102,7 +102,7 @@ def evaluate(
         if search_laps is not None:
             kart = _one_kart(env)
             told = report and partial(report, track)
-            best, minimum = search.find(env.tracks, kart, search_laps, report=told)
+            best, minimum = search.find_minimum(env.tracks, kart, search_laps, report=told)
             entrants.append(Entrant("fastest", "fastest", ScriptedDriver(best)))
 
         rows = []

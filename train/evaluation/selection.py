@@ -106,6 +106,6 @@ def hold(folder: RunFolder, report: Callable[[Result], None]) -> list[Result]:
     noted = checkpoint_scores.read(folder.path)
 
     def rank(one: Result) -> checkpoint_scores.Score:
-        return noted.get(int(one.driver), checkpoint_scores.NO_LAP)
+        return noted.get(int(one.driver), checkpoint_scores.NO_SCORE)
 
     return sorted(results, key=rank, reverse=True)

@@ -18,7 +18,7 @@ class Hyperparameters(struct.PyTreeNode):
 
     learning_rate: jax.Array  # at the start
     final_learning_rate: jax.Array  # share of it that is left at the end
-    updates: jax.Array  # int32, of the whole run; from `Settings`
+    updates: jax.Array  # int32, of the whole run; from `RunConfig`
     ent_coef: jax.Array  # weight of the entropy bonus
     gamma: jax.Array  # discount per step
     gae_lambda: jax.Array  # decay of the advantage estimate per step
