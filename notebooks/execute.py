@@ -1,11 +1,10 @@
-"""Execute the notebooks from top to bottom and keep their outputs, without what differs from run to
-run.
+"""Execute the notebooks from top to bottom and keep their outputs, tidied.
 
     python notebooks/execute.py                   # all of them
     python notebooks/execute.py 02_physics.ipynb  # some
 
 Each runs in a fresh kernel and in an empty folder, so that it depends on nothing but the installed
-package.
+package. What differs from run to run is taken out of the outputs.
 """
 
 import base64
@@ -20,47 +19,54 @@ from nbclient import NotebookClient
 from PIL import Image
 
 FOLDER = Path(__file__).resolve().parent
-LIMIT = 1800  # s, of one cell: compilation waits on a busy machine
-LARGEST = 300_000  # bytes of a notebook with its outputs
-COLOURS = 128  # of a plot, which needs few
+TIME_LIMIT = 1800  # s, of one cell: compilation waits on a busy machine
+MAX_BYTES = 300_000  # bytes of a notebook with its outputs
+MAX_COLOURS = 128  # of a plot, which needs few
 
 
-def names() -> list[str]:
-    """File names of the notebooks, in reading order."""
+def notebook_names() -> list[str]:
+    """Return the file names of the notebooks, in reading order."""
     return sorted(path.name for path in FOLDER.glob("*.ipynb"))
 
 
-def read(name: str) -> Any:
-    """One notebook."""
+def read_notebook(name: str) -> Any:
+    """Read one notebook."""
     return nbformat.read(FOLDER / name, as_version=4)
 
 
 def execute(notebook: Any) -> Any:
-    """Execute a notebook in place and return it; nbclient's CellExecutionError when a cell
-    fails."""
+    """Execute a notebook in place and return it.
+
+    Raises:
+        CellExecutionError: of nbclient, when a cell fails.
+    """
     with tempfile.TemporaryDirectory() as empty:
-        NotebookClient(
-            notebook, timeout=LIMIT, kernel_name="python3", resources={"metadata": {"path": empty}}
-        ).execute()
+        client = NotebookClient(
+            notebook,
+            timeout=TIME_LIMIT,
+            kernel_name="python3",
+            resources={"metadata": {"path": empty}},
+        )
+        client.execute()
     return notebook
 
 
-def smaller(png: str) -> str:
-    """A picture in base64 with a palette of `COLOURS`, about a third of the size; one that has a
-    palette stays."""
+def shrink_png(png: str) -> str:
+    """Give a picture in base64 a palette, for a third of its size; one that has a palette stays."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode == "P":
         return png
     file = io.BytesIO()
-    picture.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE).save(
-        file, "PNG", optimize=True
-    )
+    small = picture.convert("RGB").quantize(MAX_COLOURS, dither=Image.Dither.NONE)
+    small.save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 
 def tidy(notebook: Any) -> Any:
-    """Take out what says when, where and how often a notebook was executed, and warnings, and make
-    pictures small."""
+    """Take out what says when, where and how often a notebook was executed, and warnings.
+
+    Pictures become small.
+    """
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -75,20 +81,18 @@ def tidy(notebook: Any) -> Any:
                 output.pop("execution_count", None)
                 output.get("metadata", {}).clear()
                 if "image/png" in output.get("data", {}):
-                    output.data["image/png"] = smaller(output.data["image/png"])
+                    output.data["image/png"] = shrink_png(output.data["image/png"])
     return notebook
 
 
 def main(chosen: list[str]) -> None:
     """Execute the named notebooks, or all, and write them back."""
-    for name in chosen or names():
-        notebook = tidy(execute(read(name)))
+    for name in chosen or notebook_names():
+        notebook = tidy(execute(read_notebook(name)))
         nbformat.write(notebook, FOLDER / name)
         size = (FOLDER / name).stat().st_size
-        print(
-            f"{name}: {size / 1000:.0f} kB"
-            + (f", more than {LARGEST / 1000:.0f} kB" if size > LARGEST else "")
-        )
+        excess = f", more than {MAX_BYTES / 1000:.0f} kB" if size > MAX_BYTES else ""
+        print(f"{name}: {size / 1000:.0f} kB{excess}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""The notebooks run from top to bottom, use public names only, and what is committed of them is
-small and tidy."""
+"""The notebooks run from top to bottom, use public names only, and are committed small and tidy."""
 
 import ast
 import importlib
@@ -30,15 +29,15 @@ NAMES = (
     "04_training_at_scale",
     "05_differentiable_kart",
 )
-FACES = ("kart_jax", "train")
+PACKAGES = ("kart_jax", "train")
 
 
 def test_all_notebooks_are_there():
-    assert runner.names() == [f"{name}.ipynb" for name in NAMES]
+    assert runner.notebook_names() == [f"{name}.ipynb" for name in NAMES]
 
 
-def private(source: str) -> list[str]:
-    """Names of ours that a source uses and that are not public."""
+def find_private(source: str) -> list[str]:
+    """Return the names of ours that a source uses and that are not public."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -46,19 +45,15 @@ def private(source: str) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             used = [(node.module or "", alias.name) for alias in node.names]
         elif isinstance(node, ast.Attribute):
-            face = (
-                node.value.id
-                if isinstance(node.value, ast.Name) and node.value.id in FACES
-                else None
-            )
-            used = [(face or "", node.attr)]
+            name = node.value.id if isinstance(node.value, ast.Name) else ""
+            used = [(name if name in PACKAGES else "", node.attr)]
         else:
             continue
         for module, name in used:
-            ours = module.split(".")[0] in FACES
-            deep = ours and module not in FACES and not module.startswith("kart_jax.adapters.")
+            ours = module.split(".")[0] in PACKAGES
+            deep = ours and module not in PACKAGES and not module.startswith("kart_jax.adapters.")
             missing = (
-                module in FACES
+                module in PACKAGES
                 and name is not None
                 and name not in importlib.import_module(module).__all__
             )
@@ -77,29 +72,29 @@ def private(source: str) -> list[str]:
         ("import train.run.loop", True),
         ("from kart_jax import physics", True),
         ("import kart_jax\nkart_jax.physics", True),
-        ("env._see(state)", True),
+        ("env._drive(state)", True),
     ],
 )
 def test_the_check_itself_tells_public_from_private(source, wrong):
-    assert bool(private(source)) is wrong
+    assert bool(find_private(source)) is wrong
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_is_committed_is_executed_small_public_and_tells_nothing_of_a_machine(name):
     path = FOLDER / f"{name}.ipynb"
     text = path.read_text()
-    assert len(text) <= runner.LARGEST
+    assert len(text) <= runner.MAX_BYTES
     for word in ("/home/", "/root/", "/tmp/", "/Users/", "site-packages", "Traceback"):
         assert word not in text, word
-    notebook = runner.read(path.name)
+    notebook = runner.read_notebook(path.name)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    assert private("\n".join(cell.source for cell in code)) == []
+    assert find_private("\n".join(cell.source for cell in code)) == []
     outputs = [output for cell in code for output in cell.outputs]
     assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
     assert not any(
         output.output_type == "error" or output.get("name") == "stderr" for output in outputs
     )
-    assert runner.tidy(runner.read(path.name)) == notebook
+    assert runner.tidy(runner.read_notebook(path.name)) == notebook
 
 
 # What makes a notebook take long, and how little of it shows that every cell runs.
@@ -107,7 +102,7 @@ SHORTER = {
     "01_quickstart": {
         "timesteps=120_000": "timesteps=2_048",
         "3 * STEPS": "STEPS",
-        "STEPS = 8, 500": "STEPS = 8, 120",
+        "STEPS = 500": "STEPS = 120",
     },
     "02_physics": {"top, 600)": "top, 100)"},
     "04_training_at_scale": {
@@ -120,8 +115,7 @@ SHORTER = {
 
 @pytest.fixture
 def kernel(monkeypatch, tmp_path):
-    """The surroundings of the kernels: the CPU, the compilation cache of the tests, no profile of a
-    user."""
+    """The surroundings of the kernels: the CPU, the cache of the tests, no profile of a user."""
     import jax
 
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
@@ -133,7 +127,7 @@ def kernel(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom_on_less(name, kernel):
-    notebook = runner.read(f"{name}.ipynb")
+    notebook = runner.read_notebook(f"{name}.ipynb")
     text = "\n".join(cell.source for cell in notebook.cells)
     assert [part for part in SHORTER.get(name, {}) if part not in text] == []
     for cell in notebook.cells:
@@ -145,4 +139,4 @@ def test_it_runs_from_top_to_bottom_on_less(name, kernel):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_from_top_to_bottom_as_it_is(name, kernel):
-    runner.execute(runner.read(f"{name}.ipynb"))
+    runner.execute(runner.read_notebook(f"{name}.ipynb"))

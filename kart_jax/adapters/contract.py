@@ -84,17 +84,17 @@ def build(track: Track, kart: str, choice: str, config: EnvConfig | None) -> Kar
     Raises:
         InputError: unknown choice, track or class, or a bad file.
     """
-    return make(track, kart=kart, config=_chosen_config(choice, config))
+    return make(track, kart=kart, config=config_for(choice, config))
 
 
 def build_race(
     track: Track, karts: int, kart: str, choice: str, config: EnvConfig | None
 ) -> RaceEnv:
     """Make the environment of a race of `karts` karts; the rest as in `build`."""
-    return make(track, kart=kart, karts=karts, config=_chosen_config(choice, config))
+    return make(track, kart=kart, karts=karts, config=config_for(choice, config))
 
 
-def _chosen_config(choice: str, config: EnvConfig | None) -> EnvConfig:
+def config_for(choice: str, config: EnvConfig | None) -> EnvConfig:
     """Return the config that draws what is chosen; InputError for an unknown choice."""
     if choice not in CHOICES:
         allowed = ", ".join(map(repr, CHOICES))

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 from kart_jax.adapters import contract, packages
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.core import RaceEnv
-from kart_jax.env.types import EnvState
 from kart_jax.env.params import EnvParams
+from kart_jax.env.types import EnvState
 
 SPACES = "jaxmarl.environments.spaces"
 

@@ -29,7 +29,7 @@ KERB_TAPER = 1.6  # m, standard deviation of the curve by which a kerb begins an
 
 GATE_SPACING = 40.0  # m, about, by default
 MIN_DEFAULT_GATES = 4
-GRID_SLOTS = 8
+GRID_SLOTS = 20
 
 
 class Asphalt:

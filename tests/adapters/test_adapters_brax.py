@@ -64,7 +64,9 @@ def test_done_is_a_fault_and_never_the_clock(driven):
         "long after the environment's own limit of one step"
     )
     assert not states.done[:first].any()
-    assert states.pipeline_state.episode.length[-1, 0] == 250, "brax restarts episodes, not the environment"
+    assert states.pipeline_state.episode.length[-1, 0] == 250, (
+        "brax restarts episodes, not the environment"
+    )
 
 
 def test_what_wrappers_keep_in_the_state_stays_and_metrics_add_up_to_the_reward(driven):

@@ -10,7 +10,7 @@ gymnasium = pytest.importorskip("gymnasium", reason="the extra `gym` is not inst
 from gymnasium.utils.env_checker import check_env  # noqa: E402
 from gymnasium.vector import AutoresetMode  # noqa: E402
 
-from kart_jax.adapters.gymnasium import RacingEnvVision, RacingVectorEnv
+from kart_jax.adapters.gymnasium import RacingEnvVision, RacingVectorEnv  # noqa: E402
 from kart_jax.errors import InputError  # noqa: E402
 from kart_jax.telemetry import export  # noqa: E402
 

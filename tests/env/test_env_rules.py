@@ -136,9 +136,8 @@ def test_frame_stack_is_oldest_first_and_filled_when_fresh(n):
 
 
 def test_observation_table_is_in_the_order_of_the_design():
-    names = (
-        "speed steering throttle brake lat_g long_g dist_to_line curvature checkpoint_angle"
-    ).split()
+    names = ["speed", "steering", "throttle", "brake", "lat_g", "long_g"]
+    names += ["dist_to_line", "curvature", "checkpoint_angle"]
     assert [row.name for row in observe.OBSERVATION] == names
 
 

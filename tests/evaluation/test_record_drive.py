@@ -29,7 +29,7 @@ def choose_among(monkeypatch, drives):
         return drives[min(attempt, len(drives) - 1)]
 
     monkeypatch.setattr(record_drive, "drive", drive)
-    return record_drive.choose(None, None, 2), made
+    return record_drive.record_drive(None, None, 2), made
 
 
 def test_a_clean_lap_from_the_grid_needs_no_second_drive(monkeypatch, circle_log):

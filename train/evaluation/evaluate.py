@@ -21,6 +21,7 @@ from kart_jax.laptime import search
 from kart_jax.physics.params import KartParams
 from kart_jax.race.channels import NAMES
 from kart_jax.telemetry import export
+from kart_jax.track.types import Tracks
 from train.evaluation import drives as fixed_drives
 from train.evaluation.drives import Course
 from train.evaluation.learned_driver import LearnedDriver
@@ -113,7 +114,7 @@ def evaluate(
     return results
 
 
-def race_env(source: Source | list[Source], config: RunConfig) -> RaceEnv:
+def race_env(source: Source | list[Source] | Tracks, config: RunConfig) -> RaceEnv:
     """Make the race of one in which the driver of a run is examined."""
     network = config.network
     view = EnvConfig(frame_stack=network.frame_stack, vision=not network.telemetry_only)
