@@ -39,6 +39,7 @@ def make_flags() -> flags.Flags:
     """Return the command line."""
     parser = flags.shared(__doc__)
     whole = flags.at_least(1)
+
     parser.add_argument(
         "--programs", nargs="+", choices=PROGRAMS, help="one step of the environment, or one update"
     )

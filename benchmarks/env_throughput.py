@@ -60,6 +60,7 @@ def make_flags() -> flags.Flags:
     flags.add_timing(parser)
     flags.add_track(parser)
     whole = flags.at_least(1)
+
     parser.add_argument(
         "--karts",
         type=whole,

@@ -190,6 +190,7 @@ COLUMNS = (
 def make_flags() -> flags.Flags:
     """Return the command line."""
     parser = flags.shared(__doc__)
+
     parser.add_argument(
         "tracks",
         nargs="*",

@@ -81,6 +81,7 @@ def make_flags() -> flags.Flags:
     parser = flags.shared(__doc__)
     flags.add_timing(parser, seconds=1.0)
     whole = flags.at_least(1)
+
     parser.add_argument("--only", nargs="+", choices=(*PEERS, *OURS), help="default: all")
     parser.add_argument(
         "--environment", metavar="FOLDER", help="the throw-away environment (default: in the cache)"

@@ -37,6 +37,7 @@ def make_flags() -> flags.Flags:
     parser = flags.shared(__doc__)
     flags.add_timing(parser)
     whole = flags.at_least(1)
+
     parser.add_argument("--what", nargs="+", choices=WHAT, default=list(WHAT), help="default: both")
     parser.add_argument(
         "--devices",

@@ -94,6 +94,7 @@ def _compile(
     yield "as it is", lowered.compile()
     if jax.default_backend() != "cpu":
         return
+
     for name, flags in CPU_FLAGS.items():
         if flags.items() <= in_use.items():
             continue

@@ -39,6 +39,7 @@ def shared(description: str | None) -> Flags:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
     parser.add_argument(
         "--quick", action="store_true", help="a short version, as `kart bench` runs it"
     )

@@ -92,3 +92,28 @@ class RecordedDriver(struct.PyTreeNode):
             lambda field: jnp.take(field, carried, axis=0, mode="clip"), self.controls
         )
         return now, carried + 1
+
+
+class HeldDriver(struct.PyTreeNode):
+    """Hold controls that come from outside: a person, or a program on the host.
+
+    Whoever runs the session hands over another one with new controls before each step; all are of
+    one shape, so nothing is compiled anew.
+    """
+
+    controls: Controls  # fields (K,)
+
+    def initial_state(self, race: RaceState, tracks: Tracks, params: RaceParams) -> tuple[()]:
+        """Return nothing."""
+        return ()
+
+    def act(
+        self,
+        key: chex.PRNGKey,
+        race: RaceState,
+        carried: tuple[()],
+        tracks: Tracks,
+        params: RaceParams,
+    ) -> tuple[Controls, tuple[()]]:
+        """Return the controls as they are held."""
+        return self.controls, carried

@@ -7,10 +7,11 @@ the picture where it can be.
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import chex
 import jax
@@ -30,7 +31,38 @@ EYE_HEIGHTS = (0.77, 0.93)  # m, least and greatest
 EYE_PITCHES = (math.radians(9.0), math.radians(15.0))  # rad, the same
 EYE_SETBACK = 0.30  # m
 
-Box = tuple[int, int, int, int]  # top, bottom, left, right: rows from `cockpit_row`, columns
+
+class Box(NamedTuple):
+    """A part of the picture; rows are counted from `cockpit_row`."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns; none, or less, where the box is empty."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Row and column of the first pixel."""
+        return self.top, self.left
+
+    def is_empty(self) -> bool:
+        """Say whether no pixel is in the box."""
+        rows, columns = self.shape
+        return rows <= 0 or columns <= 0
+
+    def shared_with(self, other: "Box") -> "Box":
+        """Return the part that lies in another box, too."""
+        return Box(
+            max(self.top, other.top),
+            min(self.bottom, other.bottom),
+            max(self.left, other.left),
+            min(self.right, other.right),
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,29 +93,47 @@ def paint(scene: Scene, pose: Pose, appearance: Appearance, config: ViewConfig) 
 
     boxes: list[Box] = []
     drawings: list[Callable[[], Paint]] = []
-    for part in _moving(pose, appearance, config):
-        box = _box(part.outline, config)
-        if box[0] < box[1] and box[2] < box[3]:
-            # What is the same for all karts is kept out of their loop, and the box's rows are laid
-            # end to end.
-            under, seen = jax.tree.map(partial(_cut, box), (still, rays))
-            boxes.append(box)
-            drawings.append(partial(part.paint, under, part.meet(seen)))
+    for box, parts in _regions(_moving(pose, appearance, config), config):
+        # What is the same for all karts is kept out of their loop, and the box's rows are laid end
+        # to end.
+        under, seen = jax.tree.map(partial(_cut, box), (still, rays))
+        boxes.append(box)
+        drawings.append(partial(_draw, under, [(part, part.meet(seen)) for part in parts]))
 
-    def put() -> chex.Array:
+    def put_together() -> chex.Array:
         words = still.paint.packed()
-        for (top, bottom, left, right), drawn in zip(boxes, painted, strict=True):
-            words = jax.lax.dynamic_update_slice(
-                words, drawn.reshape(bottom - top, right - left), (top, left)
-            )
+        for box, drawn in zip(boxes, painted, strict=True):
+            words = jax.lax.dynamic_update_slice(words, drawn.reshape(box.shape), box.corner)
         return words
 
     painted = stored(scene.first[0], lambda: [draw().packed() for draw in drawings])
-    return stored(scene.first[0], put)
+    return stored(scene.first[0], put_together)
+
+
+def _regions(
+    parts: list[MovingPart], config: ViewConfig
+) -> list[tuple[Box, tuple[MovingPart, ...]]]:
+    """Return the boxes in which something moves, and the parts to paint there, one over the other.
+
+    They are the box of each part, and then what two of them share: there both are painted.
+    """
+    single = [(_box(part.outline, config), (part,)) for part in parts]
+    double = [
+        (lower_box.shared_with(upper_box), lower + upper)
+        for (lower_box, lower), (upper_box, upper) in itertools.combinations(single, 2)
+    ]
+    return [(box, shown) for box, shown in single + double if not box.is_empty()]
+
+
+def _draw(still: Still, parts: list[tuple[MovingPart, Any]]) -> Paint:
+    """Paint parts, each with what it meets, over what stands still."""
+    for part, met in parts:
+        still = still.replace(paint=part.paint(still, met))
+    return still.paint
 
 
 def _moving(pose: Pose, appearance: Appearance, config: ViewConfig) -> list[MovingPart]:
-    """Return the parts that turn; where boxes meet, a later part is seen whole."""
+    """Return the parts that turn, the nearest to the driver last."""
     road = front_wheel.drawn_angle(pose.road_wheel)
     wheel_angle = (jnp.cos(pose.steering_wheel), jnp.sin(pose.steering_wheel))
     road_angle = (jnp.cos(road), jnp.sin(road))
@@ -109,8 +159,7 @@ def _moving(pose: Pose, appearance: Appearance, config: ViewConfig) -> list[Movi
 
 def _cut(box: Box, table: chex.Array) -> chex.Array:
     """Return what of a table (rows, columns) is in a box, row after row."""
-    top, bottom, left, right = box
-    return table[top:bottom, left:right].reshape(-1)
+    return table[box.top : box.bottom, box.left : box.right].reshape(-1)
 
 
 def _box(outline: np.ndarray, config: ViewConfig) -> Box:
@@ -134,4 +183,4 @@ def _box(outline: np.ndarray, config: ViewConfig) -> Box:
     bottom = min(math.ceil(rows.max()), height)
     left = max(math.floor(columns.min()), 0)
     right = min(math.ceil(columns.max()), config.width)
-    return top, bottom, left, right
+    return Box(top, bottom, left, right)

@@ -72,7 +72,7 @@ def outline(side: float) -> np.ndarray:
     points = []
     for (x, y, radius), angle, edge in itertools.product(bodies, angles, (-HALF_WIDTH, HALF_WIDTH)):
         c, s = math.cos(angle), math.sin(angle)
-        around = radius / math.cos(math.pi / EDGE_POINTS)  # a polygon around the circle
+        around = (radius + 0.002) / math.cos(math.pi / EDGE_POINTS)  # a polygon around the circle
         ahead, up = around * np.cos(turns), around * np.sin(turns)
         edge_x, edge_y = x + c * ahead - s * edge, y + s * ahead + c * edge
         points.append(np.column_stack([edge_x, side * edge_y, radius + up]))

@@ -18,7 +18,7 @@ from kart_jax.simulate.rollout import Session, World, rollout
 
 CHUNK = 250  # control steps per call
 MIN_SPEED = 4.0  # m/s on average; a drive that is slower ends without its laps
-AFTER = 2.0  # s that are kept after the last lap
+AFTER = 2.0  # s that are kept at most after the last lap
 
 
 class Referee(Protocol):
@@ -51,7 +51,7 @@ def record_laps(
 
     Returns:
         (steps, K, C) float32 in the order of `channels.NAMES`, a row per control step. It ends
-        `AFTER` s after the last lap, with the step before a fault, or where the driver was slower
+        within `AFTER` s of the last lap, with the step before a fault, or where the driver was slower
         than `MIN_SPEED` on average.
     """
     length = float(world.tracks.length[session.race.track])

@@ -35,8 +35,8 @@ def drive_laps(
         referee: ends the drive at a fault; None = nobody does.
 
     Returns:
-        Telemetry, one row per control step, ending two seconds after the last lap; fewer laps where
-        the driver is slower than `recording.MIN_SPEED` on average.
+        Telemetry, one row per control step, ending within two seconds of the last lap; fewer laps
+        where the driver is slower than `recording.MIN_SPEED` on average.
     """
     index = jnp.asarray(track, jnp.int32)
     karts = per_kart(kart, 1)

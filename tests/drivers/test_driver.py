@@ -1,17 +1,19 @@
 """The drivers that need no training: whom they drive, what they repeat, and by which gains."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from kart_jax.drivers import follow, scripted
-from kart_jax.drivers.driver import RecordedDriver, ScriptedDriver
+from kart_jax.drivers.driver import HeldDriver, RecordedDriver, ScriptedDriver
 from kart_jax.drivers.types import Gains
 from kart_jax.physics.params import preset
+from kart_jax.physics.types import Controls
 from kart_jax.race.params import RaceParams
 from kart_jax.race.start import on_grid, start_race
-from kart_jax.simulate.rollout import World, begin, rollout
+from kart_jax.simulate.rollout import World, advance, begin, rollout
 
 STEPS = 20
 
@@ -108,3 +110,17 @@ def test_softer_gains_are_a_softer_driver_and_no_other_program(oval, plan, world
     assert (soft - none) / (default - none) == pytest.approx(1 / 3, rel=1e-4)
     np.testing.assert_array_equal(throttle(plan)[0], default)
     assert traces == 1
+
+
+def test_held_controls_may_change_before_every_step_without_another_program(world, driven, race):
+    """Handing over the scripted driver's controls step by step drives as it does."""
+    final, (_, controls) = driven
+    step = jax.jit(chex.assert_max_traces(advance, n=1))
+    still = Controls(*(jnp.zeros(3),) * 3)
+    session = begin(jax.random.key(0), world, race, HeldDriver(still))
+    for number in range(STEPS):
+        now = jax.tree.map(lambda field, i=number: field[i], controls)
+        session = step(world, HeldDriver(now), session)
+    np.testing.assert_allclose(session.race.karts.x, final.karts.x, atol=1e-3)
+    np.testing.assert_allclose(session.race.timing.progress, final.timing.progress, atol=1e-3)
+    assert int(session.step) == STEPS

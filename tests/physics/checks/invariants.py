@@ -30,6 +30,7 @@ def invariants() -> list[Check]:
     coasting = kart.replace(clutch_torque=0.0)
     plan = weave(DT)
     pedal = np.array([1.0, 1.0, 0.0, 1.0, 1.0])
+
     # The slalom, its mirror image, the slalom coasting; straight and slalom without brakes.
     states, _ = run_manoeuvre(
         [kart, kart, coasting, kart, kart],

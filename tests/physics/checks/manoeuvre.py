@@ -123,10 +123,12 @@ def state_after(
     """
     state: KartState | None = None
     states: States = None
+
     for begin in range(0, count, STEPS):
         time = (begin + np.arange(STEPS)[:, None] + 0.5) * dt
         states, _ = run_manoeuvre(karts, speed, dt, state, **controls(time))
         state = jax.tree.map(lambda v: jnp.asarray(v[-1]), states)
+
     last = (count - 1) % STEPS
     return jax.tree.map(lambda v: v[last, : len(karts)], states)
 

@@ -1,0 +1,316 @@
+"""A slow float64 picture: brute-force feet, wall polylines, true cylinders, supersampling."""
+
+import math
+
+import numpy as np
+from scipy.interpolate import CubicSpline
+from scipy.spatial import cKDTree
+
+from kart_jax.render import bodywork, front_wheel, raycast, shade, steering_wheel
+from kart_jax.render import paint as paints
+from kart_jax.render.types import ViewConfig
+from kart_jax.track.line import resample
+from kart_jax.track.types import SampleColumn
+
+SUB = 3  # samples per pixel side
+PLAIN = ViewConfig(height=44, width=44, sky=math.pi / 2, ground=math.pi / 2, cockpit=False)
+
+
+def circuit(seed: int):
+    """A smooth random loop, 400-700 m round, 7-9 m wide."""
+    rng = np.random.default_rng(seed)
+    angle = np.linspace(0, 2 * np.pi, 80, endpoint=False)
+    three = 12 * np.cos(3 * angle + rng.uniform(0, 6))
+    five = 5 * np.cos(5 * angle + rng.uniform(0, 6))
+    radius = 55 + three + five
+    points = np.column_stack([1.4 * radius * np.cos(angle), radius * np.sin(angle)])
+    left, right = (np.full(80, w) + 0.3 * np.sin(angle) for w in rng.uniform(3.5, 4.5, 2))
+    return resample(points, left, right)
+
+
+class Reference:
+    """One circuit as dense points, for NumPy."""
+
+    def __init__(self, line, tracks):
+        rows = np.asarray(tracks.samples[0], float)[: line.count]
+        s = np.append(np.arange(line.count) * line.spacing, line.length)
+        closed = np.vstack([rows, rows[:1]])
+
+        self.s = np.arange(0, line.length, 0.02)
+        self.length = line.length
+        spline = CubicSpline(s, closed[:, : SampleColumn.TX], bc_type="periodic")
+        self.p, tangent = spline(self.s), spline(self.s, 1)
+        self.t = tangent / np.linalg.norm(tangent, axis=1, keepdims=True)
+        self.row = np.stack([np.interp(self.s, s, column) for column in closed.T], axis=1)
+        self.tree = cKDTree(self.p)
+
+        normal = np.column_stack([-self.t[:, 1], self.t[:, 0]])
+        at = slice(None, None, 25)
+        self.walls = [
+            (self.p + side * self.row[:, [column]] * normal)[at]
+            for side, column in ((1, SampleColumn.BARRIER_LEFT), (-1, SampleColumn.BARRIER_RIGHT))
+        ]
+        self.wall_s = self.s[at]
+
+    def wall(self, x, y, dx, dy, at_once=10_000):
+        """Return the smallest ray parameter (M,) to a wall segment, and the arc length there."""
+        if len(dx) > at_once:  # memory: some arrays (M, segments)
+            parts = range(0, len(dx), at_once)
+            found = [self.wall(x, y, dx[k : k + at_once], dy[k : k + at_once]) for k in parts]
+            return tuple(np.concatenate(column) for column in zip(*found, strict=True))
+
+        best, best_s = np.full(len(dx), np.inf), np.zeros(len(dx))
+        for wall in self.walls:
+            ex, ey = (np.roll(wall, -1, axis=0) - wall).T
+            det = dx[:, None] * ey - dy[:, None] * ex
+            ax, ay = wall[:, 0] - x, wall[:, 1] - y
+            with np.errstate(divide="ignore", invalid="ignore"):
+                t = (ax * ey - ay * ex) / det
+                u = (ax * dy[:, None] - ay * dx[:, None]) / det
+            t = np.where((u >= 0) & (u <= 1) & (t > 0), t, np.inf)
+
+            k = t.argmin(axis=1)
+            m = np.arange(len(dx))
+            near = t[m, k] < best
+            step = self.wall_s[1]
+            best_s = np.where(near, self.wall_s[k] + np.nan_to_num(u[m, k]) * step, best_s)
+            best = np.minimum(best, t[m, k])
+        return best, best_s
+
+
+def flip(s, length, half):
+    """Return True in the first of each pair of blocks of about `half` m; whole pairs fit a lap."""
+    pairs = max(1, round(length / (2 * half)))
+    return np.mod(s * pairs / length, 1.0) < 0.5
+
+
+def picture(ref: Reference, pose, appearance, config=PLAIN, steer=(0.0, 0.0)):
+    """Return (H, W, 3) float64; `steer` holds the angles of the steering and the front wheels."""
+    x, y, yaw, roll, pitch = pose
+    turn = turned(2, yaw) @ turned(1, pitch) @ turned(0, roll)
+    seat = np.array([-float(appearance.camera_setback), 0, float(appearance.camera_height)])
+    rays = chassis_rays(appearance, config)
+
+    colour = world_colour(ref, turn @ seat + [x, y, 0], rays @ turn.T, yaw, appearance)
+    if config.cockpit:
+        kart = kart_over(colour, seat, rays, appearance, steer)
+        row = np.arange(len(rays)) // (config.width * SUB) // SUB
+        colour = np.where((row >= config.cockpit_row)[:, None], kart, colour)
+    return colour.reshape(config.height, SUB, config.width, SUB, 3).mean(axis=(1, 3))
+
+
+def turned(axis, angle):
+    """Return the matrix (3, 3) that turns by `angle` around x (0), y (1) or z (2)."""
+    c, s = math.cos(angle), math.sin(angle)
+    matrix = np.eye(3)
+    others = [(axis + 1) % 3, (axis + 2) % 3]
+    matrix[np.ix_(others, others)] = [[c, -s], [s, c]]
+    return matrix
+
+
+def chassis_rays(appearance, config):
+    """Return the directions (samples, 3) in the chassis frame, row after row."""
+    i, j = np.meshgrid(np.arange(config.height * SUB), np.arange(config.width * SUB), indexing="ij")
+    focal = config.width / 2 / math.tan(config.fov / 2)  # of the width; pixels are square
+    v = ((i + 0.5) / SUB - config.height / 2) / focal
+    u = ((j + 0.5) / SUB - config.width / 2) / focal
+    camera = np.stack([np.ones_like(u), -u, -v], axis=-1).reshape(-1, 3)
+    return camera @ turned(1, float(appearance.camera_pitch)).T
+
+
+def rgb(colour):
+    """Return a colour (3,) as float64."""
+    return np.asarray(colour, float)
+
+
+def world_colour(ref, eye, d, yaw, appearance):
+    """Return the colour (M, 3) that single rays meet."""
+    ahead = d[:, 0] * math.cos(yaw) + d[:, 1] * math.sin(yaw)
+    haze = rgb(appearance.sky_bottom)
+    out = sky_colour(d, ahead, appearance)
+
+    down = d[:, 2] < -1e-9
+    t = np.where(down, eye[2] / np.maximum(-d[:, 2], 1e-9), np.inf)
+    t = np.where(down, np.minimum(t, raycast.MAX_DISTANCE), np.inf)
+    x, y = eye[:2, None] + t[down] * d[down, :2].T
+    out[down] = ground_colour(ref, x, y, appearance)
+    x_ahead = np.where(down, t * ahead, 0.0)[:, None]
+    out = np.where(down[:, None], out + (haze - out) * x_ahead / (x_ahead + shade.HAZE), out)
+
+    w, s = ref.wall(eye[0], eye[1], d[:, 0], d[:, 1])
+    with np.errstate(invalid="ignore"):
+        z = eye[2] + w * d[:, 2]
+    top = float(appearance.barrier_height)
+    hit = np.isfinite(w) & (z >= 0) & (z <= top)
+    first = flip(s, ref.length, raycast.BLOCK)[:, None]
+    face = np.where(first, rgb(appearance.barrier_a), rgb(appearance.barrier_b))
+    face = np.where((z < shade.WALL_FOOT)[:, None], shade.FOOT_DEPTH * face, face)
+    face = np.where((z > top - shade.WALL_CAP)[:, None], rgb(appearance.barrier_b), face)
+    far = np.where(hit, w, 1.0) * ahead
+    face = face + (haze - face) * (far / (far + shade.HAZE))[:, None]
+    return np.where(hit[:, None], face, out)
+
+
+def sky_colour(d, ahead, appearance):
+    """Return the colour (M, 3) of sky and trees in the directions of rays."""
+    slope = d[:, 2] / ahead
+    share = np.clip(1.25 * slope, 0, 1)[:, None]
+    haze = rgb(appearance.sky_bottom)
+    out = haze + (rgb(appearance.sky_top) - haze) * share * (2 - share)
+
+    compass = np.arctan2(d[:, 1], d[:, 0])
+    waves = [
+        (3, 0.4, 0.012),
+        (7, 2.0, 0.010),
+        (19, 1.1, 0.006),
+        (53, 0.2, 0.004),
+        (131, 0.9, 0.002),
+    ]
+    trees = np.maximum(0.04 + sum(a * np.sin(n * compass + b) for n, b, a in waves), 0.004)
+    flat = np.hypot(d[:, 0], d[:, 1])
+    out[d[:, 2] / flat < trees] = 0.75 * rgb(appearance.trees) + 0.25 * haze
+    return out
+
+
+def ground_colour(ref, x, y, appearance):
+    """Return the colour (M, 3) of points of the ground, without haze."""
+    points = np.column_stack([x, y])
+    _, k = ref.tree.query(points)
+    gap = points - ref.p[k]
+    row = ref.row[k]
+    s = ref.s[k] + (gap * ref.t[k]).sum(axis=1)
+    n = ref.t[k, 0] * gap[:, 1] - ref.t[k, 1] * gap[:, 0]
+    left = n > 0
+    half = np.where(left, row[:, SampleColumn.HALF_LEFT], row[:, SampleColumn.HALF_RIGHT])
+    kerb = np.where(left, row[:, SampleColumn.KERB_LEFT], row[:, SampleColumn.KERB_RIGHT])
+    edge = np.abs(n) - half
+
+    off_line = (n - row[:, SampleColumn.RUBBER]) / shade.RUBBER_WIDTH
+    worn = np.maximum(1 - off_line**2, 0)[:, None]
+    asphalt = rgb(appearance.asphalt)
+    out = asphalt + (rgb(appearance.rubber) - asphalt) * shade.RUBBER_DEPTH * worn**2
+    start = np.mod(s + 0.5 * ref.length, ref.length) - 0.5 * ref.length
+    along, across = (np.mod(v / (2 * shade.CHECK), 1) < 0.5 for v in (start, edge))
+    squares = rgb(appearance.line) * np.where(along == across, 1.0, shade.DARK)[:, None]
+    out = np.where((np.abs(start) < shade.CHECK)[:, None], squares, out)
+    out = np.where((edge > -shade.LINE_WIDTH)[:, None], rgb(appearance.line), out)
+
+    first = flip(s, ref.length, shade.KERB_BLOCK)[:, None]
+    blocks = np.where(first, rgb(appearance.kerb_a), rgb(appearance.kerb_b))
+    out = np.where((edge > 0)[:, None], blocks, out)
+    stripe = np.where(flip(s, ref.length, shade.MOWN), 1, -1)[:, None]
+    grass = rgb(appearance.grass) * (1 + shade.MOWN_DEPTH * stripe)
+    return np.where((edge > float(appearance.kerb_width) * kerb)[:, None], grass, out)
+
+
+def kart_over(colour, eye, d, appearance, steer):
+    """Return the colours (M, 3) of single rays with the own kart over them, in the chassis frame."""
+    body = appearance.body
+    light = float(appearance.light)
+
+    def put(inside, above):
+        nonlocal colour
+        colour = np.where(inside[:, None], above * light, colour)
+
+    def plane(height):
+        t = (height - eye[2]) / np.minimum(d[:, 2], -1e-9)
+        return eye[0] + t * d[:, 0], t * d[:, 1]
+
+    x, y = plane(bodywork.FLOOR_HEIGHT)
+    put(rounded(x - float(body.nose) + 0.90, y, 0.67, 0.27, 0.05), rgb(paints.TRAY))
+    x, y = plane(bodywork.AXLE_HEIGHT)
+    bar = rounded(x - float(body.front_axle), y, 0.024, float(body.half_track) - 0.108, 0.012)
+    put(bar, rgb(paints.BRIGHT))
+
+    x, y = plane(bodywork.NOSE_HEIGHT)
+    bow = x - float(body.nose) + 0.28 + 0.35 * y**2
+    shine = (0.80 + 0.7 * np.clip(bow, -0.3, 0.3))[:, None]
+    stripe = (np.abs(y) < bodywork.STRIPE)[:, None]
+    fairing = np.where(stripe, rgb(appearance.line), rgb(appearance.bodywork) * shine)
+    put(rounded(bow, y, 0.28, float(body.half_width), 0.12), fairing)
+
+    left, up = steering_plane(eye, d)
+    radius = np.hypot(left, up)
+    rim = np.abs(radius - steering_wheel.RADIUS) < steering_wheel.RIM
+    put(radius < steering_wheel.HUB, rgb(paints.METAL))
+    put(rim, rgb(paints.RUBBER))
+    for side in (1.0, -1.0):
+        put(*front_wheel_seen(eye, d, body, side, steer[1]))
+
+    c, s = math.cos(steer[0]), math.sin(steer[0])
+    p, q = c * left - s * up, s * left + c * up
+    spokes = np.abs(q + 0.25 * np.abs(p) - 0.01) < steering_wheel.SPOKE
+    put(spokes & (radius < steering_wheel.RADIUS) & ~rim, rgb(paints.METAL))
+    put(rim & (q > 0) & (np.abs(p) < steering_wheel.TOP), rgb(paints.MARK))
+    depth = np.sqrt((np.abs(p) - steering_wheel.RADIUS) ** 2 + 0.6 * (q + 0.01) ** 2)
+    shine = 1 + 0.9 * np.clip(20 * (steering_wheel.HAND - depth), 0, 1)
+    put(depth < steering_wheel.HAND, rgb(appearance.gloves) * shine[:, None])
+    return colour
+
+
+def rounded(x, y, half_x, half_y, radius):
+    """Return whether points (M,) are in a rectangle of these half-sides with rounded corners."""
+    dx = np.maximum(np.abs(x) - half_x + radius, 0)
+    dy = np.maximum(np.abs(y) - half_y + radius, 0)
+    return np.hypot(dx, dy) < radius
+
+
+def steering_plane(eye, d):
+    """Return where rays (M,) meet the steering wheel's plane, m to the left and up in it."""
+    c, s = math.cos(steering_wheel.TILT), math.sin(steering_wheel.TILT)
+    up = np.array([c, 0, s])
+    normal = np.array([-s, 0, c])
+    offset = np.array(steering_wheel.CENTRE) - eye
+    t = (normal @ offset) / np.minimum(d @ normal, -1e-9)
+    point = t[:, None] * d - offset
+    return point[:, 1], point @ up
+
+
+def front_wheel_seen(eye, d, body, side, angle):
+    """Return which rays (M,) meet the left (1) or right (-1) front wheel, and the colours (M, 3).
+
+    The wheel is a cylinder, turned by `angle` around the upright axis through its middle.
+    """
+    radius, half = float(body.tyre_radius), front_wheel.HALF_WIDTH
+    middle = np.array([float(body.front_axle), side * float(body.half_track), radius])
+    back = turned(2, -angle)
+    o, d = back @ (eye - middle), d @ back.T
+
+    a = d[:, 0] ** 2 + d[:, 2] ** 2
+    b = o[0] * d[:, 0] + o[2] * d[:, 2]
+    root = b**2 - a * (o[0] ** 2 + o[2] ** 2 - radius**2)
+    with np.errstate(invalid="ignore"):
+        t = (-b - np.sqrt(root)) / a
+    tread = (root > 0) & (np.abs(o[1] + t * d[:, 1]) < half)
+    height = np.where(tread, o[2] + t * d[:, 2], 0)
+    steep = np.maximum(0.9 + 0.8 * height / radius, 0.5)[:, None]
+
+    with np.errstate(divide="ignore"):
+        t = (-side * half - o[1]) / d[:, 1]
+    off = np.hypot(o[0] + t * d[:, 0], o[2] + t * d[:, 2])
+    face = (side * d[:, 1] > 0) & (off < radius)
+    rim = (off < front_wheel.RIM_RADIUS)[:, None]
+    colour = np.where(rim, rgb(paints.BRIGHT), rgb(front_wheel.FACE))
+    return tread | face, np.where(face[:, None], colour, rgb(paints.RUBBER) * steep)
+
+
+def place(line, s, n, turn, roll, pitch):
+    """Return (x, y, yaw, roll, pitch) at `s` and `n` m, turned by `turn` from the line's heading."""
+    k = round(s / line.spacing) % line.count
+    h = line.heading[k]
+    return line.x[k] - n * math.sin(h), line.y[k] + n * math.cos(h), h + turn, roll, pitch
+
+
+def poses(line, seed, count=2):
+    """Return some random poses along a line, and one before the start line."""
+    rng = np.random.default_rng(seed)
+    return [
+        place(
+            line,
+            rng.uniform(0, line.length),
+            rng.uniform(-6, 6),
+            rng.normal(0, 0.3),
+            *rng.normal(0, 0.03, 2),
+        )
+        for _ in range(count)
+    ] + [place(line, line.length - 6.0, 0.5, 0.05, 0.05, -0.03)]
