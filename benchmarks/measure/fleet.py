@@ -10,8 +10,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 import kart_jax
 from kart_jax.devices import KARTS
+from kart_jax.env.actions import controls
 from kart_jax.env.batch import Env, step_part
-from kart_jax.env.core import RaceEnv, controls
+from kart_jax.env.core import RaceEnv
 from kart_jax.env.kart import KartEnv
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState

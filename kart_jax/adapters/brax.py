@@ -25,10 +25,9 @@ from flax import struct
 
 from kart_jax.adapters import contract
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import Observation
 from kart_jax.env.params import EnvParams
 from kart_jax.env.reward import TERMS
-from kart_jax.env.types import EnvState
+from kart_jax.env.types import EnvState, Observation
 
 PIXELS, TELEMETRY = "pixels/view_0", "state"  # brax's names
 

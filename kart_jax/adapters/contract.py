@@ -16,10 +16,10 @@ import numpy as np
 
 from kart_jax.env import observe
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import Observation, RaceEnv
+from kart_jax.env.core import RaceEnv
 from kart_jax.env.kart import KartEnv
 from kart_jax.env.make import Source, make
-from kart_jax.env.types import Cause, StepInfo
+from kart_jax.env.types import Cause, Observation, StepInfo
 from kart_jax.errors import InputError
 from kart_jax.track.types import Tracks
 

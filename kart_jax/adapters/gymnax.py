@@ -23,10 +23,9 @@ from flax import struct
 
 from kart_jax.adapters import contract, packages
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import Observation
 from kart_jax.env.kart import KartEnv
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import EnvState
+from kart_jax.env.types import EnvState, Observation
 
 SPACES = "gymnax.environments.spaces"
 

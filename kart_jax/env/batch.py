@@ -13,10 +13,10 @@ import jax
 from jax.sharding import Mesh, PartitionSpec
 
 from kart_jax.devices import KARTS, own_part
-from kart_jax.env.core import Observation, RaceEnv, Step
+from kart_jax.env.core import RaceEnv, Step
 from kart_jax.env.kart import KartEnv
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import EnvState
+from kart_jax.env.types import EnvState, Observation
 from kart_jax.errors import InputError
 
 Env = KartEnv | RaceEnv

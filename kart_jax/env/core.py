@@ -30,18 +30,17 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from kart_jax.env import frames, observe, randomise, reward, terminate
+from kart_jax.env import frames, observe, randomise
+from kart_jax.env.actions import clip_action, controls, delay_actions
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import Cause, EnvState, Episode, Outcome, StepInfo, Timers
-from kart_jax.errors import InputError
+from kart_jax.env.score import retire, reward_and_ends, score_kart, step_info, where_karts
+from kart_jax.env.types import EnvState, Episode, Observation, Outcome, StepInfo, Timers
 from kart_jax.physics.params import KartParams
-from kart_jax.physics.signals import signals
-from kart_jax.physics.types import Controls
 from kart_jax.race import step as race_step
-from kart_jax.race.channels import Sample
+from kart_jax.race.channels import sample_kart
 from kart_jax.race.params import RaceParams
-from kart_jax.race.types import OF_RACE, RaceState
+from kart_jax.race.types import OF_RACE, RACE_AXES, RaceState
 from kart_jax.render import view
 from kart_jax.render.body import appearance_of
 from kart_jax.render.scene import Scene
@@ -49,13 +48,11 @@ from kart_jax.render.types import ViewConfig
 from kart_jax.track.types import Tracks
 from kart_jax.xla.stage import opaque
 
-Observation = dict[str, chex.Array]
 Step = tuple[Observation, EnvState, chex.Array, chex.Array, chex.Array, StepInfo]
 
 
-# Where the axis of karts is: in front of every field but what a race has once.
-_RACE_AXES: Any = {name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
-_AXES: Any = dict.fromkeys(EnvState.__dataclass_fields__, 0) | {"race": RaceState(**_RACE_AXES)}
+# Where the axis of karts is, see `RACE_AXES`.
+_AXES: Any = dict.fromkeys(EnvState.__dataclass_fields__, 0) | {"race": RACE_AXES}
 STATE_AXES = EnvState(**_AXES)
 
 
@@ -106,15 +103,15 @@ class RaceEnv(struct.PyTreeNode):
 
         observation, following = self.observe(following, params, fresh=over)
         final_observation, _ = self.observe(driven, params, fresh=jnp.zeros((), bool))
-        info = _step_info(driven, outcome, final_observation)
-        return observation, following, *_ends(outcome), info
+        info = step_info(driven, outcome, final_observation)
+        return observation, following, *reward_and_ends(outcome), info
 
     def step_without_reset(self, state: EnvState, action: chex.Array, params: EnvParams) -> Step:
         """Do as `step`, but return the state reached as it is when the race is over."""
         driven, outcome = self._drive(state, action, params)
         observation, driven = self.observe(driven, params, fresh=jnp.zeros((), bool))
-        info = _step_info(driven, outcome, observation)
-        return observation, driven, *_ends(outcome), info
+        info = step_info(driven, outcome, observation)
+        return observation, driven, *reward_and_ends(outcome), info
 
     @jax.jit
     def initial_state(self, key: chex.PRNGKey, params: EnvParams) -> EnvState:
@@ -159,7 +156,7 @@ class RaceEnv(struct.PyTreeNode):
 
         race = race_step.step(
             state.race,
-            controls(_delayed(action, state, params, config.rates.control_dt)),
+            controls(delay_actions(action, state, params, config.rates.control_dt)),
             env.tracks,
             RaceParams(
                 kart=_own_karts(params, state.randomization),
@@ -174,15 +171,15 @@ class RaceEnv(struct.PyTreeNode):
         # reward ever sees a nan.
         moved = state.active & finite
         driven = state.replace(
-            race=race.replace(**_where(moved, _of_karts(race), _of_karts(state.race))),
-            action=_where(moved, action, state.action),
+            race=race.replace(**where_karts(moved, _of_karts(race), _of_karts(state.race))),
+            action=where_karts(moved, action, state.action),
         )
 
-        score = partial(_score, env.tracks, params, config.rates.control_dt)
+        score = partial(score_kart, env.tracks, params, config.rates.control_dt)
         episode, outcome = jax.vmap(score, in_axes=(STATE_AXES, STATE_AXES, 0))(
             state, driven, finite
         )
-        return _retire(state, driven.replace(episode=episode), outcome)
+        return retire(state, driven.replace(episode=episode), outcome)
 
     @jax.jit
     def observe(
@@ -198,104 +195,12 @@ class RaceEnv(struct.PyTreeNode):
         return seen, state.replace(frames=stacks)
 
 
-def controls(action: chex.Array) -> Controls:
-    """Turn actions (..., 2) in [-1, 1] into controls (...): throttle, or (negative) brake."""
-    steering, pedal = action[..., 0], action[..., 1]
-    return Controls(
-        steering=steering, throttle=jnp.maximum(pedal, 0.0), brake=jnp.maximum(-pedal, 0.0)
-    )
-
-
-def clip_action(action: chex.Array, shape: tuple[int, ...]) -> chex.Array:
-    """Return an action in [-1, 1]; InputError when it has another shape."""
-    if jnp.shape(action) != shape:
-        raise InputError(
-            f"action has the shape {jnp.shape(action)} for one race; give {shape}, steering and "
-            "throttle of each kart"
-        )
-    return jnp.clip(jnp.asarray(action), -1.0, 1.0)
-
-
-def delayed(action: chex.Array, before: chex.Array, latency: chex.Numeric, dt: float) -> chex.Array:
-    """Return the mean over a control step of `dt` s of an action that comes `latency` s late.
-
-    Shapes (..., 2); `before` acts first.
-    """
-    return action + jnp.clip(latency / dt, 0.0, 1.0) * (before - action)
-
-
-def _delayed(action: chex.Array, state: EnvState, params: EnvParams, dt: float) -> chex.Array:
-    """Delay the action (K, 2) of each kart by its own latency."""
-
-    def one(action: chex.Array, before: chex.Array, randomization: chex.Array | None) -> chex.Array:
-        latency = randomise.vary(params, randomization).latency
-        return delayed(action, before, latency, dt)
-
-    return jax.vmap(one)(action, state.action, state.randomization)
-
-
 def _own_karts(params: EnvParams, randomization: chex.Array | None) -> KartParams:
     """Return the parameters (K, ...) that the karts of this race drive with."""
     if randomization is None:
         return params.kart
     own = jax.vmap(lambda kart, drawn: randomise.vary(params.replace(kart=kart), drawn).kart)
     return own(params.kart, randomization)
-
-
-def _score(
-    tracks: Tracks,
-    params: EnvParams,
-    dt: float,
-    before: EnvState,
-    after: EnvState,
-    finite: chex.Array,
-) -> tuple[Episode, Outcome]:
-    """Score the step of ONE kart from `before` to `after`; states without the axis of karts."""
-    params = randomise.vary(params, after.randomization)
-    race, episode = after.race, before.episode
-    length = episode.length + 1
-    timers = terminate.count_faults(
-        episode.timers, race.karts, race.track_point, race.on_track, params.limits, dt
-    )
-    terminated, truncated, cause = terminate.find_end(timers, finite, length * dt, params.limits)
-
-    lap_completed = race.timing.valid_laps > before.race.timing.valid_laps
-    transition = reward.Transition(
-        progress_delta=race.timing.progress - before.race.timing.progress,
-        length=tracks.length[race.track],
-        on_track=race.on_track,
-        lap_completed=lap_completed,
-        wall_contact=race.wall_distance < 0.0,
-        vx=race.karts.vx,
-        vy=race.karts.vy,
-        steering_change=after.action[0] - before.action[0],
-        terminated=terminated,
-        dt=dt,
-    )
-    terms = reward.reward_terms(transition, params.rewards)
-    terms = jnp.where(jnp.isfinite(terms), terms, 0.0)
-
-    episode_return = episode.episode_return + jnp.sum(terms)
-    return (
-        Episode(timers=timers, length=length, episode_return=episode_return),
-        Outcome(terminated, truncated, cause, lap_completed, terms),
-    )
-
-
-def _retire(before: EnvState, after: EnvState, outcome: Outcome) -> tuple[EnvState, Outcome]:
-    """Let karts whose episode ended stand, and those that stood before have no part in the step."""
-    drove = before.active
-    state = after.replace(
-        episode=_where(drove, after.episode, before.episode),
-        active=drove & ~(outcome.terminated | outcome.truncated),
-    )
-    return state, Outcome(
-        terminated=outcome.terminated | ~drove,
-        truncated=outcome.truncated & drove,
-        cause=jnp.where(drove, outcome.cause, Cause.NONE).astype(jnp.int32),
-        lap_completed=outcome.lap_completed & drove,
-        reward_terms=jnp.where(drove[:, None], outcome.reward_terms, 0.0),
-    )
 
 
 def _observe_kart(
@@ -305,18 +210,7 @@ def _observe_kart(
     config, race = env.config, state.race
     params = randomise.vary(params.replace(kart=kart), state.randomization)
     length = state.episode.length
-    sample = Sample(
-        step=length,
-        time=race.time,
-        kart=race.karts,
-        signals=signals(race.karts, params.kart),
-        timing=race.timing,
-        track_point=race.track_point,
-        on_track=race.on_track,
-        params=params.kart,
-        tracks=env.tracks,
-        track=race.track,
-    )
+    sample = sample_kart(race, length, env.tracks, params.kart)
     observation = {"telemetry": observe.telemetry(sample, params.sensor_noise, length)}
     if env.scene is None:
         return observation, state.frames
@@ -333,36 +227,6 @@ def _observe_kart(
     return observation | {"vision": frames.unpack(stack, config.frame_stack)}, stack
 
 
-def _ends(outcome: Outcome) -> tuple[chex.Array, chex.Array, chex.Array]:
-    """Return reward, terminated and truncated (K,)."""
-    return jnp.sum(outcome.reward_terms, axis=-1), outcome.terminated, outcome.truncated
-
-
-def _step_info(state: EnvState, outcome: Outcome, final_observation: Observation) -> StepInfo:
-    """Report a step and the state it reached."""
-    race = state.race
-    return StepInfo(
-        final_observation=final_observation,
-        episode_return=state.episode.episode_return,
-        episode_length=state.episode.length,
-        lap_time=jnp.where(outcome.lap_completed, race.timing.last_lap, jnp.nan),
-        lap_completed=outcome.lap_completed,
-        reward_terms=outcome.reward_terms,
-        off_track=~race.on_track,
-        cause=outcome.cause,
-        track=jnp.broadcast_to(race.track, outcome.cause.shape),
-    )
-
-
 def _of_karts(race: RaceState) -> dict[str, Any]:
     """Return the fields of a race that have an axis of karts."""
     return {name: value for name, value in vars(race).items() if name not in OF_RACE}
-
-
-def _where(chosen: chex.Array, one: Any, other: Any) -> Any:
-    """Return the leaves (K, ...) of `one` for the karts (K,) that are chosen, else of `other`."""
-
-    def select(a: chex.Array, b: chex.Array) -> chex.Array:
-        return jnp.where(jax.lax.expand_dims(chosen, range(1, jnp.ndim(a))), a, b)
-
-    return jax.tree.map(select, one, other)

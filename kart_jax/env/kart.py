@@ -6,10 +6,11 @@ import chex
 import jax
 from flax import struct
 
+from kart_jax.env.actions import clip_action
 from kart_jax.env.config import EnvConfig
-from kart_jax.env.core import Observation, RaceEnv, Step, clip_action
+from kart_jax.env.core import RaceEnv, Step
 from kart_jax.env.params import EnvParams
-from kart_jax.env.types import EnvState
+from kart_jax.env.types import EnvState, Observation
 from kart_jax.race.params import per_kart
 from kart_jax.render.scene import Scene
 from kart_jax.render.types import ViewConfig

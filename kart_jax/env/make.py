@@ -1,7 +1,6 @@
 """Build an environment from a track and a kart."""
 
 import dataclasses
-import os
 from collections.abc import Sequence
 from typing import overload
 
@@ -19,10 +18,9 @@ from kart_jax.race.params import per_kart
 from kart_jax.render.scene import pack
 from kart_jax.render.types import default_appearance
 from kart_jax.track import derive
-from kart_jax.track.line import CentreLine
+from kart_jax.track.catalogue import Source
 from kart_jax.track.types import Tracks
 
-Source = str | os.PathLike[str] | CentreLine
 Kart = str | KartParams
 
 

@@ -7,6 +7,8 @@ from flax import struct
 
 from kart_jax.race.types import RaceState
 
+Observation = dict[str, chex.Array]  # "telemetry" and, with vision, "vision"
+
 
 class Cause(enum.IntEnum):
     """Why an episode ended; the code in `StepInfo.cause`."""
@@ -52,7 +54,7 @@ class StepInfo(struct.PyTreeNode):
     Fields of an environment of one kart have no axis of karts.
     """
 
-    final_observation: dict[str, chex.Array] | None  # (K, ...) of the state reached, if asked
+    final_observation: Observation | None  # (K, ...) of the state reached, if asked
     episode_return: chex.Array  # (K,) reward so far, this step counted; the return at the end
     episode_length: chex.Array  # (K,) int32, control steps so far, likewise
     lap_time: chex.Array  # (K,) s, the valid lap completed in this step; nan = none

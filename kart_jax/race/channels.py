@@ -11,7 +11,6 @@ not exist yet (the time of a lap before the first line) is nan.
 import dataclasses
 import math
 from collections.abc import Callable
-from typing import Any
 
 import chex
 import jax
@@ -23,7 +22,7 @@ from kart_jax.physics.params import KartParams
 from kart_jax.physics.signals import signals
 from kart_jax.physics.types import KartState, Signals
 from kart_jax.race import timing
-from kart_jax.race.types import OF_RACE, RaceState, Timing
+from kart_jax.race.types import RACE_AXES, RaceState, Timing
 from kart_jax.track import query
 from kart_jax.track.types import TrackPoint, Tracks
 
@@ -221,11 +220,6 @@ def read_channel(name: str, sample: Sample, unit: str | None = None) -> chex.Arr
 def read_all(sample: Sample) -> chex.Array:
     """Return one row of a recording: the channels (C,) float32 of one kart, as in `NAMES`."""
     return jnp.stack([jnp.asarray(read_channel(name, sample), jnp.float32) for name in NAMES])
-
-
-# Where the axis of karts is: in front of every field but what a race has once.
-_AXES: Any = {name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
-RACE_AXES = RaceState(**_AXES)
 
 
 def sample_kart(race: RaceState, step: chex.Numeric, tracks: Tracks, params: KartParams) -> Sample:

@@ -1,5 +1,7 @@
 """State of one race: K karts on one circuit, with their lap timing."""
 
+from typing import Any
+
 import chex
 from flax import struct
 
@@ -50,3 +52,6 @@ class RaceState(struct.PyTreeNode):
 
 
 OF_RACE = ("tick", "time", "track")  # fields of `RaceState` without an axis of karts
+# Where the axis of karts is, for `jax.vmap`: in front of every field but those.
+_AXES: Any = {name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
+RACE_AXES = RaceState(**_AXES)

@@ -51,8 +51,8 @@ def record_laps(
 
     Returns:
         (steps, K, C) float32 in the order of `channels.NAMES`, a row per control step. It ends
-        within `AFTER` s of the last lap, with the step before a fault, or where the driver was slower
-        than `MIN_SPEED` on average.
+        within `AFTER` s of the last lap, with the step before a fault, or where the driver was
+        slower than `MIN_SPEED` on average.
     """
     length = float(world.tracks.length[session.race.track])
     limit = (laps + 1) * length / MIN_SPEED * world.rates.control_rate

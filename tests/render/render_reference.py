@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from scipy.interpolate import CubicSpline
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 from kart_jax.render import bodywork, front_wheel, raycast, shade, steering_wheel
 from kart_jax.render import paint as paints
@@ -42,7 +42,7 @@ class Reference:
         self.p, tangent = spline(self.s), spline(self.s, 1)
         self.t = tangent / np.linalg.norm(tangent, axis=1, keepdims=True)
         self.row = np.stack([np.interp(self.s, s, column) for column in closed.T], axis=1)
-        self.tree = cKDTree(self.p)
+        self.tree = KDTree(self.p)
 
         normal = np.column_stack([-self.t[:, 1], self.t[:, 0]])
         at = slice(None, None, 25)
@@ -86,17 +86,30 @@ def flip(s, length, half):
 
 def picture(ref: Reference, pose, appearance, config=PLAIN, steer=(0.0, 0.0)):
     """Return (H, W, 3) float64; `steer` holds the angles of the steering and the front wheels."""
+    return with_kart(world_samples(ref, pose, appearance, config), appearance, config, steer)
+
+
+def world_samples(ref: Reference, pose, appearance, config):
+    """Return the colours (samples, 3) of the world alone, row after row."""
     x, y, yaw, roll, pitch = pose
     turn = turned(2, yaw) @ turned(1, pitch) @ turned(0, roll)
-    seat = np.array([-float(appearance.camera_setback), 0, float(appearance.camera_height)])
-    rays = chassis_rays(appearance, config)
+    eye = turn @ eye_of(appearance) + [x, y, 0]
+    return world_colour(ref, eye, chassis_rays(appearance, config) @ turn.T, yaw, appearance)
 
-    colour = world_colour(ref, turn @ seat + [x, y, 0], rays @ turn.T, yaw, appearance)
+
+def with_kart(samples, appearance, config, steer):
+    """Return the picture (H, W, 3) of samples (samples, 3) of the world, and of the own kart."""
     if config.cockpit:
-        kart = kart_over(colour, seat, rays, appearance, steer)
+        rays = chassis_rays(appearance, config)
+        kart = kart_over(samples, eye_of(appearance), rays, appearance, steer)
         row = np.arange(len(rays)) // (config.width * SUB) // SUB
-        colour = np.where((row >= config.cockpit_row)[:, None], kart, colour)
-    return colour.reshape(config.height, SUB, config.width, SUB, 3).mean(axis=(1, 3))
+        samples = np.where((row >= config.cockpit_row)[:, None], kart, samples)
+    return samples.reshape(config.height, SUB, config.width, SUB, 3).mean(axis=(1, 3))
+
+
+def eye_of(appearance):
+    """Return the place (3,) of the eye in the chassis frame."""
+    return np.array([-float(appearance.camera_setback), 0, float(appearance.camera_height)])
 
 
 def turned(axis, angle):
@@ -204,7 +217,7 @@ def ground_colour(ref, x, y, appearance):
 
 
 def kart_over(colour, eye, d, appearance, steer):
-    """Return the colours (M, 3) of single rays with the own kart over them, in the chassis frame."""
+    """Return the colours (M, 3) of single rays of the chassis frame with the own kart over them."""
     body = appearance.body
     light = float(appearance.light)
 
@@ -295,7 +308,7 @@ def front_wheel_seen(eye, d, body, side, angle):
 
 
 def place(line, s, n, turn, roll, pitch):
-    """Return (x, y, yaw, roll, pitch) at `s` and `n` m, turned by `turn` from the line's heading."""
+    """Return (x, y, yaw, roll, pitch) at `s` and `n` m, turned by `turn` from the heading."""
     k = round(s / line.spacing) % line.count
     h = line.heading[k]
     return line.x[k] - n * math.sin(h), line.y[k] + n * math.cos(h), h + turn, roll, pitch

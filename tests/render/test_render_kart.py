@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from render_reference import Reference, circuit, picture, place
-from test_render_reference import MEAN, SHARE, agreement, draw
+from render_reference import Reference, circuit, place, with_kart, world_samples
+from test_render_reference import agreement, draw
 
 from kart_jax.physics.params import CLASSES, preset
 from kart_jax.render import cockpit, front_wheel
@@ -22,6 +22,9 @@ APPEARANCE = default_appearance().replace(grain=jnp.float32(0.0))
 CONFIG = ViewConfig()
 LARGE = ViewConfig(height=180, width=320)
 LOCK = 0.43  # rad, of the front wheels of every class
+# Set after the first results (worst kart 1.09 and 98.7 %; the nearest other kart is 2.6 away).
+MEAN = 1.3  # grey levels
+SHARE = 0.98
 
 
 @pytest.fixture(scope="module")
@@ -57,8 +60,9 @@ def truths(world):
     """The lower half of the reference picture of each kart, at one place."""
     line, ref, _ = world
     pose = place(line, 60.0, 0.5, 0.0, 0.01, -0.01)
+    samples = world_samples(ref, pose, APPEARANCE, CONFIG)
     return {
-        name: picture(ref, pose, appearance, CONFIG, steer)[CONFIG.cockpit_row :]
+        name: with_kart(samples, appearance, CONFIG, steer)[CONFIG.cockpit_row :]
         for name, (appearance, steer) in KARTS.items()
     }
 
@@ -78,7 +82,7 @@ def test_the_kart_matches_the_reference(world, truths, name):
 
 
 def test_front_wheels_turn_with_their_own_angle_only(world):
-    """The steering wheel turns nothing but itself, and the front wheels stop at `MAX_DRAWN_STEER`."""
+    """The steering wheel turns only itself, and front wheels stop at `MAX_DRAWN_STEER`."""
     line, _, scene = world
     pose = place(line, 60.0, 0.5, 0.0, 0.0, 0.0)
     still, held, turned, more, most = (

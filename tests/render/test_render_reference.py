@@ -92,14 +92,13 @@ def test_kerbs_are_drawn_as_wide_as_the_appearance_says(world):
     """A kerb of twice the width matches the reference of that width, and not that of the other."""
     lines, tracks, scene = world
     ref = Reference(lines[0], tracks[0])
-    kerbed = np.argmax(tracks[0].samples[0, : lines[0].count, SampleColumn.KERB_LEFT])
-    pose = place(lines[0], kerbed * lines[0].spacing - 6.0, 2.0, 0.2, 0.0, 0.0)
+    kerb = tracks[0].samples[0, : lines[0].count, SampleColumn.KERB_LEFT]
+    pose = place(lines[0], int(np.argmax(kerb)) * lines[0].spacing - 6.0, 2.0, 0.2, 0.0, 0.0)
 
-    narrow = APPEARANCE.replace(kerb_width=jnp.float32(0.8))
-    wide = APPEARANCE.replace(kerb_width=jnp.float32(1.6))
-    truth = {width: picture(ref, pose, look) for width, look in ((0.8, narrow), (1.6, wide))}
-    for width, look in ((0.8, narrow), (1.6, wide)):
-        drawn = draw(scene, 0, pose, look)
-        mean, share = agreement(drawn, truth[width])
+    widths = [APPEARANCE.replace(kerb_width=jnp.float32(width)) for width in (0.8, 1.6)]
+    drawn = [draw(scene, 0, pose, appearance) for appearance in widths]
+    truth = [picture(ref, pose, appearance) for appearance in widths]
+    for own, other in ((0, 1), (1, 0)):
+        mean, share = agreement(drawn[own], truth[own])
         assert mean < MEAN and share > SHARE
-        assert agreement(drawn, truth[2.4 - width])[0] > 1.5 * mean
+        assert agreement(drawn[own], truth[other])[0] > 1.5 * mean

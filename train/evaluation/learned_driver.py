@@ -7,7 +7,8 @@ import jax.numpy as jnp
 from flax import struct
 
 from kart_jax.env import frames
-from kart_jax.env.core import RaceEnv, controls
+from kart_jax.env.actions import controls
+from kart_jax.env.core import RaceEnv
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import EnvState, Episode, Timers
 from kart_jax.physics.types import Controls
