@@ -34,6 +34,7 @@ from kart_jax.env.types import StepInfo
 from kart_jax.errors import InputError
 from kart_jax.race import channels
 from kart_jax.render import view
+from kart_jax.render.body import appearance_of
 from kart_jax.render.types import ViewConfig
 from kart_jax.telemetry import export, log
 
@@ -205,9 +206,9 @@ def _film(env: KartEnv, state, params: EnvParams):
     """The view of one state at the size for people."""
     assert env.scene is not None  # the environment was made with vision
     kart = jax.tree.map(lambda field: field[0], state.race.karts)
-    return view.render(
-        env.scene, state.race.track, observe.pose(kart, params.kart), params.appearance, FILM
-    )
+    appearance = appearance_of(params.appearance, params.kart, params.ground.kerb_width)
+    pose = observe.pose(kart, params.kart)
+    return view.render(env.scene, state.race.track, pose, appearance, FILM)
 
 
 class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):

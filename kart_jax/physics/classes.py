@@ -40,7 +40,6 @@ _GX = (
 
 # Steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it.
 STEERING_RATIO = 1.3
-MAX_STEER = 0.43  # rad, mean road-wheel angle at full lock
 
 _COMMON: dict[str, Any] = {
     "wheelbase": 1.045,
@@ -57,7 +56,7 @@ _COMMON: dict[str, Any] = {
     "caster": math.radians(15.0),
     "kingpin_inclination": math.radians(11.0),
     "scrub_radius": 0.12,
-    "max_steer": MAX_STEER,
+    "max_steer": 0.43,
     "ackermann_2": 0.354,
     "ackermann_6": 7.12,
     "steering_ratio": STEERING_RATIO,

@@ -17,7 +17,7 @@ from kart_jax.physics.wheels import PerWheel
 
 CLASSES = classes.CLASSES
 GRAVITY = 9.81  # m/s²
-KERB_WIDTH = 0.80  # m, of every kerb; the view draws them as wide
+KERB_WIDTH = 0.80  # m, of a kerb
 
 
 class TyreParams(struct.PyTreeNode):

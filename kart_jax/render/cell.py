@@ -8,6 +8,7 @@ word 3   barrier distance 16, its gradient along x 8 and along y 8
 
 import chex
 import jax.numpy as jnp
+from flax import struct
 
 EDGE_UNIT = 0.002  # m, range ±65 m
 SLOPE_UNIT = 0.01  # range ±1.27, gradients of distances
@@ -20,6 +21,50 @@ RATE_UNIT = 1.0 / 256.0  # lap metres per metre, range 0..4
 BARRIER_UNIT = 0.005  # m, range ±163 m
 WORDS = 4
 SIGN = -(2**31)  # bit 31
+
+
+class Cell(struct.PyTreeNode):
+    """What is known of the middle of a cell; every field (...)."""
+
+    edge: chex.Array  # m past the nearer edge of the asphalt, negative on it
+    edge_x: chex.Array  # gradient of `edge` along world x
+    edge_y: chex.Array  # gradient of `edge` along world y
+    rubber: chex.Array  # m, to the left of the rubbered line
+    s: chex.Array  # m, arc length
+    kerb: chex.Array  # 0..1, kerb beyond the nearer edge
+    side: chex.Array  # 1 to the left of the centre line, -1 to the right of it
+    bend: chex.Array  # 1/m, second derivative of `edge` along the lap
+    rate: chex.Array  # lap metres per metre along the level line
+    kerb_slope: chex.Array  # 1/m, change of `kerb` along the lap
+    barrier: chex.Array  # m to the nearer barrier, negative behind it
+    barrier_x: chex.Array  # gradient of `barrier` along world x
+    barrier_y: chex.Array  # gradient of `barrier` along world y
+
+
+def write(cell: Cell) -> chex.Array:
+    """Return the words (..., 4) int32 of cells (...)."""
+    edge_word = (
+        write_signed(cell.edge, EDGE_UNIT, 16, 16)
+        | write_signed(cell.edge_x, SLOPE_UNIT, 8, 8)
+        | write_signed(cell.edge_y, SLOPE_UNIT, 8, 0)
+    )
+    lap_word = (
+        write_signed(cell.rubber, RUBBER_UNIT, 8, 24)
+        | write_count(cell.s, S_UNIT, 19, 5)
+        | write_count(cell.kerb, KERB_UNIT, 5, 0)
+    )
+    bend_word = (
+        write_signed(cell.bend, BEND_UNIT, 12, 15)
+        | write_count(cell.rate, RATE_UNIT, 10, 5)
+        | write_signed(cell.kerb_slope, KERB_SLOPE_UNIT, 5, 0)
+        | jnp.where(cell.side < 0, SIGN, 0)
+    )
+    barrier_word = (
+        write_signed(cell.barrier, BARRIER_UNIT, 16, 16)
+        | write_signed(cell.barrier_x, SLOPE_UNIT, 8, 8)
+        | write_signed(cell.barrier_y, SLOPE_UNIT, 8, 0)
+    )
+    return jnp.stack([edge_word, lap_word, bend_word, barrier_word], axis=-1)
 
 
 def write_signed(value: chex.Array, unit: float, bits: int, shift: int) -> chex.Array:

@@ -1,7 +1,7 @@
 """A front wheel as the driver sees it: a cylinder that turns with the steering, and its inner face.
 
-A picture is worked out in boxes that are fixed when it is compiled. So bodies are drawn within
-the ranges below and angles up to `MAX_DRAWN_STEER`; what goes beyond is drawn at the bound.
+The boxes of a picture in which wheels are drawn are fixed when it is compiled. So wheels are drawn
+within the ranges below and up to `MAX_DRAWN_STEER`; what goes beyond is drawn at the bound.
 """
 
 import itertools
@@ -20,13 +20,16 @@ from kart_jax.xla.bounds import at_least, at_most, within
 
 # rad; a kart's lock is 0.43 rad (`KartParams.max_steer`), and a third more hardly widens the boxes.
 MAX_DRAWN_STEER = 0.6
+# Wheelbases from 0.94 m to 1.08 m and front tracks from 0.98 m to 1.14 m: wider ranges widen the
+# boxes, and every kart pays for them.
 FRONT_AXLE = (0.56, 0.64)  # m, ahead of the centre of gravity
 HALF_TRACK = (0.50, 0.58)  # m
 TYRE_RADIUS = (0.120, 0.134)  # m
 STANDARD_RADIUS = 0.127  # m
 HALF_WIDTH = 0.062  # m, of the tyre
 RIM_RADIUS = 0.066  # m
-EDGE_POINTS = 64
+EDGE_POINTS = 64  # around each edge of the tyre
+FRINGE = 0.002  # m around the tyre that its smoothed edge may reach
 FACE = (22.0, 22.0, 24.0)  # colour of the tyre's side
 
 
@@ -60,7 +63,7 @@ def drawn_angle(road_wheel: chex.Array) -> chex.Array:
 def outline(side: float) -> np.ndarray:
     """Return points (n, 3) m of the chassis frame that enclose a wheel of any body at any angle.
 
-    They lie on the two edges of the tyre, around which the circles are drawn by `EDGE_POINTS`.
+    They lie around the two edges of the tyre.
 
     Args:
         side: 1 for the left wheel, -1 for the right one.
@@ -72,7 +75,7 @@ def outline(side: float) -> np.ndarray:
     points = []
     for (x, y, radius), angle, edge in itertools.product(bodies, angles, (-HALF_WIDTH, HALF_WIDTH)):
         c, s = math.cos(angle), math.sin(angle)
-        around = (radius + 0.002) / math.cos(math.pi / EDGE_POINTS)  # a polygon around the circle
+        around = (radius + FRINGE) / math.cos(math.pi / EDGE_POINTS)  # a polygon around the circle
         ahead, up = around * np.cos(turns), around * np.sin(turns)
         edge_x, edge_y = x + c * ahead - s * edge, y + s * ahead + c * edge
         points.append(np.column_stack([edge_x, side * edge_y, radius + up]))

@@ -18,21 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from kart_jax.render.cell import (
-    BARRIER_UNIT,
-    BEND_UNIT,
-    EDGE_UNIT,
-    KERB_SLOPE_UNIT,
-    KERB_UNIT,
-    RATE_UNIT,
-    RUBBER_UNIT,
-    S_UNIT,
-    SIGN,
-    SLOPE_UNIT,
-    WORDS,
-    write_count,
-    write_signed,
-)
+from kart_jax.render.cell import WORDS, Cell, write
 from kart_jax.track import query
 from kart_jax.track.types import Tracks
 
@@ -163,29 +149,20 @@ def _cell_words(tracks: Tracks, track: chex.Array, x: chex.Array, y: chex.Array)
     side = jnp.where(here.n >= 0, 1.0, -1.0)
     edge_x, edge_y = gradient("edge", side)
     barrier_x, barrier_y = gradient("barrier", -side)
-    bend = jnp.where(along_ok, (ahead.edge + behind.edge - 2.0 * here.edge) / (h * h), 0.0)
-    rate = jnp.where(along_ok, way / (2.0 * h), 1.0)
-    kerb_slope = jnp.where(along_ok, (ahead.kerb - behind.kerb) / (2.0 * h), 0.0)
-
-    edge_word = (
-        write_signed(here.edge, EDGE_UNIT, 16, 16)
-        | write_signed(edge_x, SLOPE_UNIT, 8, 8)
-        | write_signed(edge_y, SLOPE_UNIT, 8, 0)
+    bend = (ahead.edge + behind.edge - 2.0 * here.edge) / (h * h)
+    cell = Cell(
+        edge=here.edge,
+        edge_x=edge_x,
+        edge_y=edge_y,
+        rubber=here.n - here.rubber,
+        s=here.s,
+        kerb=here.kerb,
+        side=side,
+        bend=jnp.where(along_ok, bend, 0.0),
+        rate=jnp.where(along_ok, way / (2.0 * h), 1.0),
+        kerb_slope=jnp.where(along_ok, (ahead.kerb - behind.kerb) / (2.0 * h), 0.0),
+        barrier=here.barrier,
+        barrier_x=barrier_x,
+        barrier_y=barrier_y,
     )
-    lap_word = (
-        write_signed(here.n - here.rubber, RUBBER_UNIT, 8, 24)
-        | write_count(here.s, S_UNIT, 19, 5)
-        | write_count(here.kerb, KERB_UNIT, 5, 0)
-    )
-    bend_word = (
-        write_signed(bend, BEND_UNIT, 12, 15)
-        | write_count(rate, RATE_UNIT, 10, 5)
-        | write_signed(kerb_slope, KERB_SLOPE_UNIT, 5, 0)
-        | jnp.where(side < 0, SIGN, 0)
-    )
-    barrier_word = (
-        write_signed(here.barrier, BARRIER_UNIT, 16, 16)
-        | write_signed(barrier_x, SLOPE_UNIT, 8, 8)
-        | write_signed(barrier_y, SLOPE_UNIT, 8, 0)
-    )
-    return jnp.stack([edge_word, lap_word, bend_word, barrier_word], axis=-1)
+    return write(cell)

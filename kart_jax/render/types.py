@@ -25,7 +25,8 @@ class Pose(struct.PyTreeNode):
 class Body(struct.PyTreeNode):
     """The measures of the own kart that are drawn; every field ().
 
-    They fit one another and the driver's eye; `body.appearance_of` derives them from a kart.
+    `body.appearance_of` derives them from a kart; `front_wheel` says within which ranges front
+    wheels are drawn.
     """
 
     front_axle: chex.Array  # m, ahead of the centre of gravity

@@ -64,9 +64,10 @@ def test_done_is_a_fault_and_never_the_clock(driven):
         "long after the environment's own limit of one step"
     )
     assert not states.done[:first].any()
-    assert states.pipeline_state.episode.length[-1, 0] == 250, (
-        "brax restarts episodes, not the environment"
-    )
+    state = states.pipeline_state
+    assert state.race.tick[-1] == 250 * 8, "brax restarts episodes, not the environment"
+    assert state.episode.length[-1, 0] == first + 1, "a kart that is out stands still"
+    assert states.done[first:].all() and not states.reward[first + 1 :].any()
 
 
 def test_what_wrappers_keep_in_the_state_stays_and_metrics_add_up_to_the_reward(driven):

@@ -81,8 +81,8 @@ def test_a_missing_package_and_too_many_karts_get_a_sentence(env, oval, monkeypa
         InputError, match=r"RacingMARL needs the package jaxmarl.*pip install jaxmarl"
     ):
         env.action_space("kart_0")
-    with pytest.raises(InputError, match="karts is 9"):
-        RacingMARL(oval, karts=9)
+    with pytest.raises(InputError, match="karts is 21"):
+        RacingMARL(oval, karts=21)
 
 
 # JaxMARL's learners are scripts in its repository, not in its package. This one asks `jaxmarl.make`

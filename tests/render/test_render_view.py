@@ -139,6 +139,7 @@ def test_one_kart_is_drawn_as_in_a_batch_and_on_its_own_track(world, draw):
     alone = np.asarray(render(field.build(lines[1]), jnp.int32(0), eye, APPEARANCE, CONFIG)).astype(
         int
     )
+
     words = np.asarray(render_packed(scene, jnp.int32(1), eye, APPEARANCE, CONFIG))
     unpacked = np.stack([words >> k & 255 for k in (0, 8, 16)], -1).astype(int)
     # Different compilations may round the last bit differently at the edge of a cell.
