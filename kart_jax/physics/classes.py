@@ -38,7 +38,8 @@ _GX = (
     (0.6, 0.7, 0.85, 1.0, 0.98, 0.90, 0.80, 0.75, 0.0, 0.0),
 )
 
-# Steering-wheel angle over mean road-wheel angle; the view turns the front wheels by it.
+# Steering-wheel angle over mean road-wheel angle, of every class; a film of a log, which has no
+# parameters, turns the front wheels by it.
 STEERING_RATIO = 1.3
 
 _COMMON: dict[str, Any] = {

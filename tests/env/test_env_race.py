@@ -123,6 +123,20 @@ def test_a_nan_of_one_kart_is_no_concern_of_the_others(env, standing):
     np.testing.assert_array_equal(gained[:24, 1:], reward[:24, 1:])
 
 
+def test_what_a_user_closes_over_is_hidden_from_the_compiler(env, standing):
+    """Else XLA:CPU folds the circuit into every loop, and a step takes several times as long."""
+    key, actions = jax.random.key(0), jnp.zeros((KARTS, 2))
+    _, state = jax.eval_shape(lambda key: env.reset(key, standing), key)
+    texts = {
+        "reset": jax.jit(lambda key: env.reset(key, standing)).lower(key).as_text(),
+        "step": jax.jit(lambda key, state, action: env.step(key, state, action, standing))
+        .lower(key, state, actions)
+        .as_text(),
+    }
+    for name, text in texts.items():
+        assert "optimization_barrier" in text, name
+
+
 @pytest.mark.parametrize("karts", [0, 2.5, 1001])
 def test_a_count_of_karts_that_is_none_is_refused(oval, karts):
     with pytest.raises(kart_jax.InputError, match=f"EnvConfig.karts is {karts}"):
