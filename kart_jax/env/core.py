@@ -34,17 +34,17 @@ from kart_jax.env import frames, observe, randomise
 from kart_jax.env.actions import clip_action, controls, delay_actions
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.params import EnvParams
-from kart_jax.env.score import retire, reward_and_ends, score_kart, step_info, where_karts
+from kart_jax.env.score import retire, reward_and_ends, score_kart, step_info
 from kart_jax.env.types import EnvState, Episode, Observation, Outcome, StepInfo, Timers
 from kart_jax.physics.params import KartParams
 from kart_jax.race import step as race_step
 from kart_jax.race.channels import sample_kart
 from kart_jax.race.params import RaceParams
-from kart_jax.race.types import OF_RACE, RACE_AXES, RaceState
+from kart_jax.race.types import RACE_AXES, where_karts
 from kart_jax.render import view
 from kart_jax.render.body import appearance_of
 from kart_jax.render.scene import Scene
-from kart_jax.render.types import ViewConfig
+from kart_jax.render.types import Appearance, Pose, ViewConfig
 from kart_jax.track.types import Tracks
 from kart_jax.xla.stage import opaque
 
@@ -171,7 +171,7 @@ class RaceEnv(struct.PyTreeNode):
         # reward ever sees a nan.
         moved = state.active & finite
         driven = state.replace(
-            race=race.replace(**where_karts(moved, _of_karts(race), _of_karts(state.race))),
+            race=race.where_karts(moved, state.race),
             action=where_karts(moved, action, state.action),
         )
 
@@ -190,9 +190,21 @@ class RaceEnv(struct.PyTreeNode):
         Where `fresh` () bool, each kart's stack is filled with its picture.
         """
         env, params = opaque((self, params))
-        observe_kart = partial(_observe_kart, env, params, fresh)
-        seen, stacks = jax.vmap(observe_kart, in_axes=(STATE_AXES, 0))(state, params.kart)
-        return seen, state.replace(frames=stacks)
+        sense = partial(_sense_kart, env, params)
+        telemetry, pose, appearance = jax.vmap(sense, in_axes=(STATE_AXES, 0))(state, params.kart)
+        observation = {"telemetry": telemetry}
+        if env.scene is None:
+            return observation, state
+
+        count = env.config.frame_stack
+        pictures = _draw(env, env.scene, state.race.track, pose, appearance)
+        stacks = pictures[..., None]
+        if state.frames is not None:
+            push = partial(frames.push, fresh=fresh, frame_stack=count)
+            stacks = jax.vmap(push)(state.frames, pictures)
+            state = state.replace(frames=stacks)
+        observation["vision"] = jax.vmap(partial(frames.unpack, frame_stack=count))(stacks)
+        return observation, state
 
 
 def _own_karts(params: EnvParams, randomization: chex.Array | None) -> KartParams:
@@ -203,30 +215,28 @@ def _own_karts(params: EnvParams, randomization: chex.Array | None) -> KartParam
     return own(params.kart, randomization)
 
 
-def _observe_kart(
-    env: RaceEnv, params: EnvParams, fresh: chex.Array, state: EnvState, kart: KartParams
-) -> tuple[Observation, chex.Array | None]:
-    """Return what ONE kart observes and its stack of pictures; no axis of karts anywhere."""
-    config, race = env.config, state.race
+def _sense_kart(
+    env: RaceEnv, params: EnvParams, state: EnvState, kart: KartParams
+) -> tuple[chex.Array, Pose, Appearance]:
+    """Return the telemetry of ONE kart, and from where and how it sees; no axis of karts."""
     params = randomise.vary(params.replace(kart=kart), state.randomization)
     length = state.episode.length
-    sample = sample_kart(race, length, env.tracks, params.kart)
-    observation = {"telemetry": observe.telemetry(sample, params.sensor_noise, length)}
-    if env.scene is None:
-        return observation, state.frames
+    sample = sample_kart(state.race, length, env.tracks, params.kart)
+    telemetry = observe.telemetry(sample, params.sensor_noise, length)
 
     appearance = appearance_of(params.appearance, params.kart, params.ground.kerb_width)
-    if config.randomize:  # else all pictures share one pattern of noise
+    if env.config.randomize:  # else all pictures share one pattern of noise
         appearance = appearance.replace(seed=appearance.seed + length)
-    pose = observe.pose(race.karts, params.kart)
-    picture = view.render_packed(env.scene, race.track, pose, appearance, env.view_config)
-
-    if state.frames is None:
-        return observation | {"vision": frames.unpack(picture[..., None], 1)}, None
-    stack = frames.push(state.frames, picture, fresh, config.frame_stack)
-    return observation | {"vision": frames.unpack(stack, config.frame_stack)}, stack
+    return telemetry, observe.pose(state.race.karts, params.kart), appearance
 
 
-def _of_karts(race: RaceState) -> dict[str, Any]:
-    """Return the fields of a race that have an axis of karts."""
-    return {name: value for name, value in vars(race).items() if name not in OF_RACE}
+def _draw(
+    env: RaceEnv, scene: Scene, track: chex.Array, pose: Pose, appearance: Appearance
+) -> chex.Array:
+    """Draw the pictures (K, H, W) uint32 of K karts, as `view.render_packed` does."""
+    draw = partial(view.render_packed, scene, track, config=env.view_config)
+    if env.config.karts > 1:
+        return jax.vmap(draw)(pose, appearance)
+    # An axis of one in the loops over pixels costs a CPU one more picture of memory for each kart.
+    pose, appearance = jax.tree.map(lambda leaf: leaf[0], (pose, appearance))
+    return draw(pose, appearance)[None]

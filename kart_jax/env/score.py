@@ -1,14 +1,12 @@
 """What a control step was worth: rewards, ends, and what the step reports of itself."""
 
-from typing import Any
-
 import chex
-import jax
 import jax.numpy as jnp
 
 from kart_jax.env import randomise, reward, terminate
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import Cause, EnvState, Episode, Observation, Outcome, StepInfo
+from kart_jax.race.types import where_karts
 from kart_jax.track.types import Tracks
 
 
@@ -87,12 +85,3 @@ def step_info(state: EnvState, outcome: Outcome, final_observation: Observation)
         cause=outcome.cause,
         track=jnp.broadcast_to(race.track, outcome.cause.shape),
     )
-
-
-def where_karts(chosen: chex.Array, one: Any, other: Any) -> Any:
-    """Return the leaves (K, ...) of `one` for the karts (K,) that are chosen, else of `other`."""
-
-    def select(a: chex.Array, b: chex.Array) -> chex.Array:
-        return jnp.where(jax.lax.expand_dims(chosen, range(1, jnp.ndim(a))), a, b)
-
-    return jax.tree.map(select, one, other)

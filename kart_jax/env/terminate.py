@@ -9,6 +9,7 @@ from kart_jax.env.params import EpisodeLimits
 from kart_jax.env.types import Cause, Timers
 from kart_jax.physics.types import KartState
 from kart_jax.track.types import TrackPoint
+from kart_jax.xla.stage import stage
 
 TOLERANCE = 1e-4  # s: the timers are sums of rounded steps
 
@@ -37,6 +38,7 @@ def count_faults(
     )
 
 
+@stage()
 def find_end(
     timers: Timers, finite: chex.Array, time: chex.Array, limits: EpisodeLimits
 ) -> tuple[chex.Array, chex.Array, chex.Array]:

@@ -1,5 +1,7 @@
 """Making and checking kart states."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -7,6 +9,7 @@ import jax.numpy as jnp
 from kart_jax.physics.drivetrain import RPM, gear_ratio
 from kart_jax.physics.params import KartParams
 from kart_jax.physics.types import KartState
+from kart_jax.xla.stage import stage
 
 
 def rolling(
@@ -58,6 +61,8 @@ def _gear_for(axle_spin: chex.Array, params: KartParams) -> chex.Array:
     return gear
 
 
+@stage()
 def is_finite(state: KartState) -> chex.Array:
     """Return () bool: no field of the state is nan or infinite."""
-    return jnp.all(jnp.stack([jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]))
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(state)]
+    return functools.reduce(jnp.logical_and, finite)

@@ -1,5 +1,6 @@
 """One physics step of one kart: the recipe. What it runs into is met afterwards, see `contact`."""
 
+import chex
 import jax.numpy as jnp
 
 from kart_jax.physics import chassis, drivetrain, load, steering, tyre
@@ -69,7 +70,8 @@ def step(
     accel_x, accel_y, accel_yaw = chassis.accelerations(
         state.vx, state.vy, forces, frames, params, air
     )
-    moved = chassis.integrate(state, accel_x, accel_y, accel_yaw, dt)
+    push_x, push_y, push_yaw = guard(accel_x, accel_y, accel_yaw)
+    moved = chassis.integrate(state, push_x, push_y, push_yaw, dt)
     felt_x, felt_y = load.transfer_accelerations(state, accel_x, accel_y, params, dt)
 
     return moved.replace(
@@ -86,4 +88,20 @@ def step(
         engine_speed=engine_speed,
         gear=gear,
         shift_time_left=shift_time_left,
+    )
+
+
+def guard(
+    accel_x: chex.Array, accel_y: chex.Array, accel_yaw: chex.Array
+) -> tuple[chex.Array, chex.Array, chex.Array]:
+    """Return the accelerations (), or zeros unless all are finite.
+
+    A kart that is no longer a number coasts: pose and velocity stay finite, so that it can be met,
+    until whoever steps it sees the state's other fields and stops it (`race.step`).
+    """
+    finite = jnp.isfinite(accel_x + accel_y + accel_yaw)
+    return (
+        jnp.where(finite, accel_x, 0.0),
+        jnp.where(finite, accel_y, 0.0),
+        jnp.where(finite, accel_yaw, 0.0),
     )

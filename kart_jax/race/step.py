@@ -28,7 +28,6 @@ class Moving(struct.PyTreeNode):
     s: chex.Array  # m, arc length: between its physics steps a race needs no more of its place
     on_track: chex.Array  # bool, since the control step began
     wall_distance: chex.Array  # m, least since the control step began
-    finite: chex.Array  # bool, since the control step began
     tick: chex.Array  # () int32
 
 
@@ -36,6 +35,9 @@ def step(
     state: RaceState, controls: Controls, tracks: Tracks, params: RaceParams, rates: Rates
 ) -> RaceState:
     """Advance a race by one control step.
+
+    A kart that is no longer a number at its end stands where it was before it, and is reported.
+    While it lasts, such a kart coasts (see `physics.step`), so that no other kart meets a nan.
 
     Args:
         state: the race.
@@ -50,7 +52,6 @@ def step(
         s=state.track_point.s,
         on_track=jnp.ones_like(state.on_track),
         wall_distance=jnp.full_like(state.wall_distance, jnp.inf),
-        finite=jnp.ones_like(state.finite),
         tick=state.tick,
     )
 
@@ -60,16 +61,17 @@ def step(
     moving, _ = jax.lax.scan(substep, moving, None, length=rates.substeps)
 
     place = query.locate(tracks, state.track, moving.karts.x, moving.karts.y)
-    return state.replace(
+    moved = state.replace(
         karts=moving.karts,
         timing=moving.timing,
         track_point=place.replace(s=moving.s),
         on_track=moving.on_track,
         wall_distance=moving.wall_distance,
-        finite=moving.finite,
         tick=moving.tick,
         time=moving.tick * jnp.asarray(rates.physics_dt, state.time.dtype),
     )
+    finite = jax.vmap(is_finite)(moving.karts)
+    return moved.where_karts(finite, state).replace(finite=finite)
 
 
 def physics_step(
@@ -87,12 +89,11 @@ def physics_step(
         moving.karts, moving.s, params.kart
     )
 
-    # Each kart by itself; one that is no longer a number stays, before it can reach another.
+    # Each kart by itself.
     drive = partial(physics.step, air=params.air, dt=dt)
     moved = jax.vmap(lambda kart, held, own, ground: drive(kart, held, own, surface=ground))(
         moving.karts, controls, params.kart, around.surface
     )
-    moved, finite = jax.vmap(guard)(moved, moving.karts)
 
     # Barriers come last, so that nobody is pushed through one.
     moved = jax.vmap(contact.resolve)(moved, around.walls, params.kart)
@@ -109,12 +110,5 @@ def physics_step(
         s=after,
         on_track=moving.on_track & on_track,
         wall_distance=jnp.minimum(moving.wall_distance, jnp.min(around.walls.distance, axis=-1)),
-        finite=moving.finite & finite,
         tick=moving.tick + 1,
     )
-
-
-def guard(kart: KartState, before: KartState) -> tuple[KartState, chex.Array]:
-    """Return a kart, or the one before where it is not finite; and whether it is, () bool."""
-    finite = is_finite(kart)
-    return jax.tree.map(lambda now, then: jnp.where(finite, now, then), kart, before), finite

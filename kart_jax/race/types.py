@@ -3,6 +3,8 @@
 from typing import Any
 
 import chex
+import jax
+import jax.numpy as jnp
 from flax import struct
 
 from kart_jax.physics.types import KartState
@@ -50,8 +52,25 @@ class RaceState(struct.PyTreeNode):
         """Number of karts K."""
         return self.on_track.shape[-1]
 
+    def where_karts(self, chosen: chex.Array, other: "RaceState") -> "RaceState":
+        """Return this race with the karts of `other` where they are not chosen (K,)."""
+        own, others = (
+            {name: value for name, value in vars(race).items() if name not in OF_RACE}
+            for race in (self, other)
+        )
+        return self.replace(**where_karts(chosen, own, others))
+
 
 OF_RACE = ("tick", "time", "track")  # fields of `RaceState` without an axis of karts
 # Where the axis of karts is, for `jax.vmap`: in front of every field but those.
 _AXES: Any = {name: None if name in OF_RACE else 0 for name in RaceState.__dataclass_fields__}
 RACE_AXES = RaceState(**_AXES)
+
+
+def where_karts(chosen: chex.Array, one: Any, other: Any) -> Any:
+    """Return the leaves (K, ...) of `one` for the karts (K,) that are chosen, else of `other`."""
+
+    def select(a: chex.Array, b: chex.Array) -> chex.Array:
+        return jnp.where(jax.lax.expand_dims(chosen, range(1, jnp.ndim(a))), a, b)
+
+    return jax.tree.map(select, one, other)
