@@ -15,7 +15,8 @@ left out.
 "users" are loops as users write them, on one device: the environment as an argument of the jitted
 function, closed over by it, by a scan of 16 steps, and the adapters, each driven as its users do.
 They are timed in turns, with telemetry only and with the view; "share" is that of the best of them.
-"races" are 512 races of 20 karts beside 10,240 races of one, with telemetry only.
+"races" are 512 races of 20 karts beside 10,240 races of one, with telemetry only. The last lines
+compare the physics, each way of the users and the races with their targets.
 """
 
 import argparse
@@ -36,6 +37,8 @@ from .measure.benchmark import Benchmark, Plot
 from .measure.table import Row
 
 PHYSICS_TARGET = 250_000  # control steps/s on two cores
+USERS_TARGET = 0.9  # of the rate of the best way, for each of the others
+RACES_TARGET = 0.9  # of the rate of as many karts that each drive alone
 PARTS = (*fleet.PARTS, "users", "races")
 SPLIT_OVER_DEVICES = "split over devices"
 KARTS_OF_USERS = 1024
@@ -243,13 +246,19 @@ def measure_races(arguments: argparse.Namespace, max_devices: int) -> Iterator[R
             "way": way,
             "frame_stack": 0,
             "karts": karts,
+            "races": count,
             "devices": mesh.size,
             **measure_fleet(arguments, fleet.populate(env, count, mesh), "telemetry"),
         }
 
 
 def conclude(rows: list[Row]) -> list[str]:
-    """Compare the physics with its target."""
+    """Compare the physics, the ways of the users and the races with their targets."""
+    return [*conclude_physics(rows), *conclude_users(rows), *conclude_races(rows)]
+
+
+def conclude_physics(rows: list[Row]) -> list[str]:
+    """Compare the best rate of the physics with its target."""
     rates = [
         row["steps_per_second"]
         for row in rows
@@ -262,6 +271,38 @@ def conclude(rows: list[Row]) -> list[str]:
         f"physics alone: {best:,.0f} control steps/s; the target on 2 CPU cores is "
         f"{PHYSICS_TARGET:,}"
     ]
+
+
+def conclude_users(rows: list[Row]) -> list[str]:
+    """Compare each way with the best one of the same task."""
+    return [
+        f"{row['way']}, {row['part']}, {row['karts']:,} karts: {row['share']:.2f} of the best way; "
+        f"the target is {USERS_TARGET:g}: {verdict(row['share'], USERS_TARGET)}"
+        for row in rows
+        if "share" in row
+    ]
+
+
+def conclude_races(rows: list[Row]) -> list[str]:
+    """Compare races of many karts with as many karts that each drive alone."""
+    timed = [row for row in rows if "races" in row]
+    alone = {row["karts"]: row for row in timed if row["races"] == row["karts"]}
+    sentences = []
+    for row in timed:
+        beside = alone.get(row["karts"])
+        if beside is None or row is beside:
+            continue
+        ratio = row["steps_per_second"].median / beside["steps_per_second"].median
+        sentences.append(
+            f"{row['way']}: {ratio:.2f} of the rate of {beside['way']}; the target is "
+            f"{RACES_TARGET:g}: {verdict(ratio, RACES_TARGET)}"
+        )
+    return sentences
+
+
+def verdict(ratio: float, target: float) -> str:
+    """Say whether a ratio reaches its target."""
+    return "met" if ratio >= target else "missed"
 
 
 BENCHMARK = Benchmark(

@@ -33,12 +33,12 @@ from .measure import flags, report, table
 from .measure.benchmark import Benchmark, Plot
 
 RUN_UP = 60.0  # m before the line at which a kart starts
-START_FRACTION = 0.9  # of the planned speed at which it then rolls
+RUN_UP_FRACTION = 0.9  # of the planned speed at which it then rolls
 LONG = 2500.0  # m, longer circuits make a group of their own
 
 # s, poles and records by centre-line file and preset: kart_physics reference, section 2.2. The
-# reference gives KZ and KZ2 one mass and one power, those of our `kz2`. Row 18 asks for the first
-# time of each.
+# reference gives KZ and KZ2 one mass and one power, those of our `kz2`. The first time of each is
+# the one to match.
 REAL = {
     ("genk", "kz2"): {"KZ": 51.606, "KZ2": 52.061},
     ("genk", "ok"): {"OK": 52.109},
@@ -82,7 +82,7 @@ def drive_laps(
         s=start[None],
         n=offset[None],
         heading_error=angle[None],
-        speed=START_FRACTION * speed[None],
+        speed=RUN_UP_FRACTION * speed[None],
     )
 
     world = World(tracks, RaceParams(per_kart(params, 1)))

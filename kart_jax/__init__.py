@@ -2,8 +2,10 @@
 
 The public names are loaded when they are first used, so that the command line starts without JAX:
 
-    env = kart_jax.make("circuit") obs, state = env.reset(key, env.default_params) obs, state,
-    reward, terminated, truncated, info = env.step(key, state, action, env.default_params)
+    env = kart_jax.make("circuit")
+    params = env.default_params
+    obs, state = env.reset(key, params)
+    obs, state, reward, terminated, truncated, info = env.step(key, state, action, params)
 """
 
 import importlib

@@ -1,5 +1,6 @@
 """The order of the house: imports point down only, between rooms and between files.
 
+The benchmarks stand outside: they import what they like, and nobody imports them.
 Heavy packages stay out of `import kart_jax`.
 """
 
@@ -35,6 +36,8 @@ STOREYS: tuple[frozenset[str], ...] = (
 )
 # They offer public names of any room, lazily; rooms do not go through them.
 FACES = ("kart_jax", "train")
+BENCHMARKS = "benchmarks"
+OURS = (*FACES, BENCHMARKS)
 
 
 def room_of(module: str) -> str:
@@ -43,7 +46,11 @@ def room_of(module: str) -> str:
 
 
 def is_ours(module: str) -> bool:
-    return module.split(".", maxsplit=1)[0] in ("kart_jax", "train")
+    return top_of(module) in OURS
+
+
+def top_of(module: str) -> str:
+    return module.split(".", maxsplit=1)[0]
 
 
 def exists(module: str) -> bool:
@@ -77,8 +84,10 @@ def storey(room: str) -> int:
 
 def complaint(user: str, used: str) -> str | None:
     """Say why room `user` must not import room `used`; None where it may."""
-    if user == used:
+    if user == used or top_of(user) == BENCHMARKS:
         return None
+    if top_of(used) == BENCHMARKS:
+        return f"{user} imports {used}; nobody imports the benchmarks"
     if used in FACES:
         return f"{user} imports the public face {used}; import the room itself"
     if storey(used) < storey(user):
@@ -87,12 +96,7 @@ def complaint(user: str, used: str) -> str | None:
 
 
 def sources() -> list[Path]:
-    return sorted(
-        p
-        for top in ("kart_jax", "train")
-        for p in (ROOT / top).rglob("*.py")
-        if p.name != "_version.py"
-    )
+    return sorted(p for top in OURS for p in (ROOT / top).rglob("*.py") if p.name != "_version.py")
 
 
 def module_of(path: Path) -> str:
@@ -151,6 +155,16 @@ def test_a_circle_is_found_and_told():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b -> c -> b"]
 
 
+def test_relative_imports_are_resolved():
+    source = "from . import way\nfrom ..measure.timing import rate\nfrom ..measure import flags"
+    modules = {"benchmarks.measure.timing", "benchmarks.measure.flags"}
+    found = imported(source, "benchmarks.choices.storage", is_package=False)
+    assert found == {"benchmarks.choices.way", *modules}
+    assert imported("from . import way", "benchmarks.choices", is_package=True) == {
+        "benchmarks.choices.way"
+    }
+
+
 @pytest.mark.parametrize(
     ("source", "module", "wrong"),
     [
@@ -166,6 +180,10 @@ def test_a_circle_is_found_and_told():
         ("from train import modal_app", "train.run.loop", True),
         ("from train.run import loop", "train.ppo.update", True),
         ("from kart_jax import geometry", "kart_jax.physics.step", False),
+        ("from benchmarks import render", "kart_jax.cli.bench", True),
+        ("def f():\n    import benchmarks.measure.timing", "train.run.loop", True),
+        ("from kart_jax import make", "benchmarks.render", False),
+        ("from .measure import timing", "benchmarks.render", False),
         ("from kart_jax.drivers import follow", "kart_jax.simulate.rollout", False),
         ("from kart_jax.simulate import rollout", "kart_jax.drivers.follow", True),
         ("from train import declaration", "kart_jax.env.config", True),

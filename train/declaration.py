@@ -143,10 +143,22 @@ def own_leaves(config: type) -> tuple[Leaf, ...]:
 
 @functools.cache
 def leaves(config: type) -> Mapping[str, Leaf]:
-    """Return all leaves of a config by name, in the order of declaration."""
-    found = {leaf.name: leaf for leaf in own_leaves(config)}
+    """Return all leaves of a config by name, in the order of declaration.
+
+    Raises:
+        TypeError: two of them have one name.
+    """
+    every = list(own_leaves(config))
     for _, part in _parts(config):
-        found |= leaves(part)
+        every += leaves(part).values()
+
+    found: dict[str, Leaf] = {}
+    for leaf in every:
+        if leaf.name in found:
+            raise TypeError(
+                f"{config.__name__} has two leaves named {leaf.name}; give one of them a `Name`"
+            )
+        found[leaf.name] = leaf
     return found
 
 
@@ -183,11 +195,11 @@ def _documented(body: list[ast.stmt]) -> Iterator[tuple[str, str]]:
 
 
 def flatten(config: Any) -> dict[str, Any]:
-    """Return the values of all leaves of a config by name."""
+    """Return the values of all leaves of a config by name; order and errors as in `leaves`."""
     found = {leaf.name: getattr(config, leaf.field) for leaf in own_leaves(type(config))}
     for field, _ in _parts(type(config)):
         found |= flatten(getattr(config, field))
-    return found
+    return {name: found[name] for name in leaves(type(config))}
 
 
 def build(config: type[C], values: Mapping[str, Any]) -> C:

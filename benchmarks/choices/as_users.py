@@ -3,6 +3,10 @@
 Each way drives the same batch of karts with the same actions. The environment is an argument of the
 jitted function, or closed over, or closed over by a scan; or it is one of the adapters, driven as
 the learners it is made for drive theirs: closed over by a jitted function of the user's own.
+
+All these functions are compiled with `kart_jax.compiler_options()`, so that the ways are compared
+and not the options; only `RacingVectorEnv` compiles its own step, without them. `RacingEnvVision`
+drives one kart and `RacingParallelEnv` one race at a time: they have no batch to compare.
 """
 
 import dataclasses
@@ -19,7 +23,7 @@ from kart_jax.adapters.gymnax import RacingGymnax, RacingGymnaxFive
 from kart_jax.adapters.jaxmarl import RacingMARL
 
 SCAN_STEPS = 16
-KARTS_PER_RACE = 2  # of JaxMARL's agents
+AGENTS_PER_RACE = 2  # of JaxMARL's agents
 
 Step = Callable[[Any], tuple[Any, Any]]  # what is carried -> the same a step later, what is read
 
@@ -74,18 +78,17 @@ def native(task: Task) -> Iterator[UserLoop]:
     reset = jax.jit(kart_jax.reset_batch, static_argnames="count")
     obs, state = reset(env, jax.random.key(0), params, count=task.karts)
     start = (jax.random.key(2), state, obs)
-    compile_step = partial(jax.jit, compiler_options=kart_jax.compiler_options())
 
-    as_argument = compile_step(_step_native)
+    as_argument = _compile(_step_native)
     yield _loop("env as an argument", task, partial(as_argument, env, params, action), start)
 
     closed_over = partial(_step_native, env, params, action)
-    yield _loop("env closed over", task, compile_step(closed_over), start)
+    yield _loop("env closed over", task, _compile(closed_over), start)
 
     def scan(carry: Any) -> tuple[Any, Any]:
         return jax.lax.scan(lambda carry, _: closed_over(carry), carry, length=SCAN_STEPS)
 
-    loop = _loop(f"env closed over, scan of {SCAN_STEPS}", task, compile_step(scan), start)
+    loop = _loop(f"env closed over, scan of {SCAN_STEPS}", task, _compile(scan), start)
     yield dataclasses.replace(loop, steps=SCAN_STEPS * task.karts)
 
 
@@ -106,7 +109,7 @@ def gymnax(task: Task) -> Iterator[UserLoop]:
             return (key, state, obs), (*outcome, info["lap_time"])
 
         obs, state = jax.vmap(env.reset, in_axes=(0, None))(task.reset_keys, params)
-        yield _loop(make.__name__, task, jax.jit(step), (jax.random.key(2), state, obs))
+        yield _loop(make.__name__, task, _compile(step), (jax.random.key(2), state, obs))
 
 
 def brax(task: Task) -> Iterator[UserLoop]:
@@ -114,7 +117,7 @@ def brax(task: Task) -> Iterator[UserLoop]:
     env = RacingBrax(task.track, observation=task.observation, config=task.config)
     action = task.action
 
-    @jax.jit
+    @_compile
     def step(state: BraxState) -> tuple[BraxState, Any]:
         state = jax.vmap(env.step)(state, action)
         return state, (state.reward, state.done)
@@ -124,11 +127,11 @@ def brax(task: Task) -> Iterator[UserLoop]:
 
 def jaxmarl(task: Task) -> Iterator[UserLoop]:
     """Yield JaxMARL's interface, with two karts in a race."""
-    races = max(task.karts // KARTS_PER_RACE, 1)
-    env = RacingMARL(task.track, KARTS_PER_RACE, observation=task.observation, config=task.config)
+    races = max(task.karts // AGENTS_PER_RACE, 1)
+    env = RacingMARL(task.track, AGENTS_PER_RACE, observation=task.observation, config=task.config)
     actions = {agent: jnp.resize(task.action, (races, 2)) for agent in env.agents}
 
-    @jax.jit
+    @_compile
     def step(carry: Any) -> tuple[Any, Any]:
         key, state, _ = carry
         key, step_key = jax.random.split(key)
@@ -138,9 +141,9 @@ def jaxmarl(task: Task) -> Iterator[UserLoop]:
 
     obs, state = jax.jit(jax.vmap(env.reset))(jax.random.split(jax.random.key(0), races))
     loop = _loop(
-        f"RacingMARL, races of {KARTS_PER_RACE}", task, step, (jax.random.key(2), state, obs)
+        f"RacingMARL, races of {AGENTS_PER_RACE}", task, step, (jax.random.key(2), state, obs)
     )
-    yield dataclasses.replace(loop, steps=races * KARTS_PER_RACE)
+    yield dataclasses.replace(loop, steps=races * AGENTS_PER_RACE)
 
 
 def gymnasium(task: Task) -> Iterator[UserLoop]:
@@ -162,6 +165,11 @@ WAYS: dict[str, Callable[[Task], Iterator[UserLoop]]] = {
     "jaxmarl": jaxmarl,
     "gymnasium": gymnasium,
 }
+
+
+def _compile(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Jit a function with the same compiler options for every way."""
+    return jax.jit(function, compiler_options=kart_jax.compiler_options())
 
 
 def _step_native(

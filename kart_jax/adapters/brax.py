@@ -1,5 +1,4 @@
-"""brax face of the environment, for brax's PPO with its vision network and for others with the same
-interface.
+"""brax face of the environment: for brax's PPO with its vision network, and others like it.
 
     env = RacingBrax("circuit")
     ppo.train(env, vision=True, network_factory=make_ppo_networks_vision, episode_length=3000, ...)
@@ -86,8 +85,7 @@ class RacingBrax:
 
     @property
     def action_size(self) -> int:
-        """Length of an action: steering (left positive), throttle (negative = brake), in [-1,
-        1]."""
+        """Length of an action in [-1, 1]: steering (left positive), throttle (negative = brake)."""
         return contract.ACTION.shape[0]
 
     @property
@@ -133,11 +131,11 @@ class RacingBrax:
         )
 
     def _params(self) -> EnvParams:
-        """The parameters without a time limit: that is brax's `episode_length`."""
+        """Return the parameters without a time limit: that is brax's `episode_length`."""
         return self.sys.replace(limits=self.sys.limits.replace(episode_time=jnp.float32(math.inf)))
 
     def _observed(self, observation: Observation) -> dict[str, chex.Array] | chex.Array:
-        """The chosen observation under brax's names."""
+        """Return the chosen observation under brax's names."""
         if self.observation == "telemetry":
             return observation["telemetry"]
         picture = {PIXELS: observation["vision"].astype(jnp.float32) / 255.0}

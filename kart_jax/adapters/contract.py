@@ -1,5 +1,4 @@
-"""What all faces share: the choice of the observation, the spaces, the environment behind them,
-what they tell.
+"""What all faces share: the choice of the observation, the spaces, the environment, the infos.
 
 An observation is chosen by name. "telemetry" is the row of nine channels alone, float32 (9,), and
 nothing is drawn; "vision" is the stack of pictures alone, uint8 (84, 84, 3 * frame_stack); "both"
@@ -32,8 +31,10 @@ Track = Source | Sequence[Source] | Tracks
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """A box of numbers. The bounds are Python floats: learners hash them and compare them without a
-    device."""
+    """A box of numbers.
+
+    The bounds are Python floats: learners hash them and compare them without a device.
+    """
 
     low: float
     high: float
@@ -47,7 +48,7 @@ ACTION = Bounds(
 
 
 def bounds(config: EnvConfig) -> dict[str, Bounds]:
-    """Bounds of each part of the native observation."""
+    """Return the bounds of each part of the native observation."""
     picture = (config.height, config.width, 3 * config.frame_stack)
     return {
         "vision": Bounds(0.0, 255.0, picture, np.uint8),
@@ -56,19 +57,21 @@ def bounds(config: EnvConfig) -> dict[str, Bounds]:
 
 
 def box(library: ModuleType, limits: Bounds) -> Any:
-    """The `Box` of a library of spaces: `gymnasium.spaces` and those modelled on it take the same
-    arguments."""
+    """Make a `Box` of a library of spaces.
+
+    `gymnasium.spaces` and those modelled on it take the same arguments.
+    """
     return library.Box(limits.low, limits.high, limits.shape, limits.dtype)
 
 
 def observation_space(library: ModuleType, config: EnvConfig, choice: str) -> Any:
-    """The chosen observation's `Box`, or `Dict` of boxes for "both", in a library of spaces."""
+    """Make the chosen observation's `Box`, or `Dict` of boxes for "both", of a library."""
     boxes = {name: box(library, limits) for name, limits in bounds(config).items()}
     return library.Dict(boxes) if choice == "both" else boxes[choice]
 
 
 def chosen(observation: Observation, choice: str) -> Observation | chex.Array:
-    """The chosen part of a native observation."""
+    """Return the chosen part of a native observation."""
     return observation if choice == "both" else observation[choice]
 
 
@@ -103,18 +106,20 @@ def config_for(choice: str, config: EnvConfig | None) -> EnvConfig:
     return dataclasses.replace(config, vision=choice != "telemetry")
 
 
-def told(info: StepInfo, ended: bool) -> dict[str, Any]:
-    """What host-side users read of one kart's step: the lap if one was completed, the episode if it
-    ended."""
-    news: dict[str, Any] = {"off_track": bool(info.off_track)}
+def make_info(info: StepInfo, ended: bool) -> dict[str, Any]:
+    """Make the info dictionary that host-side users read of one kart's step.
+
+    It holds the lap if one was completed, and the episode if it ended.
+    """
+    entries: dict[str, Any] = {"off_track": bool(info.off_track)}
     if info.lap_completed:
-        news["lap_time"] = float(info.lap_time)
+        entries["lap_time"] = float(info.lap_time)
     if ended:
-        news["cause"] = Cause(int(info.cause)).name.lower()
-        news["episode"] = {"r": float(info.episode_return), "l": int(info.episode_length)}
-    return news
+        entries["cause"] = Cause(int(info.cause)).name.lower()
+        entries["episode"] = {"r": float(info.episode_return), "l": int(info.episode_length)}
+    return entries
 
 
 def agents(karts: int) -> list[str]:
-    """Names of the karts of a race."""
+    """Return the names of the karts of a race."""
     return [f"kart_{index}" for index in range(karts)]

@@ -33,6 +33,7 @@ from kart_jax.env.params import EnvParams
 from kart_jax.env.types import StepInfo
 from kart_jax.errors import InputError
 from kart_jax.race import channels
+from kart_jax.race.params import per_kart
 from kart_jax.render import view
 from kart_jax.render.body import appearance_of
 from kart_jax.render.types import ViewConfig
@@ -44,7 +45,7 @@ FILM = ViewConfig(height=360, width=640)  # what `render()` draws for people
 
 
 def _space(config: EnvConfig, telemetry_history: int) -> spaces.Dict:
-    """Observation space of one environment."""
+    """Make the observation space of one environment."""
     parts = contract.bounds(config)
     row = parts["telemetry"]
     rows = replace(row, shape=(telemetry_history, *row.shape))
@@ -54,26 +55,28 @@ def _space(config: EnvConfig, telemetry_history: int) -> spaces.Dict:
 
 
 def _host(observation: dict[str, jax.Array], history: np.ndarray) -> dict[str, np.ndarray]:
-    """The observation as fresh NumPy arrays; `history` (..., h, 9) takes the place of the newest
-    telemetry row."""
+    """Return the observation as fresh NumPy arrays.
+
+    `history` (..., h, 9) takes the place of the newest telemetry row.
+    """
     return {"vision": np.array(observation["vision"]), "telemetry": history.copy()}
 
 
 def _pushed(history: np.ndarray, row: np.ndarray, fresh: np.ndarray | bool = False) -> np.ndarray:
-    """History (..., h, 9) with `row` (..., 9) as its newest; where `fresh`, every row is `row`."""
+    """Append `row` (..., 9) to `history` (..., h, 9); where `fresh`, every row becomes it."""
     moved = np.concatenate([history[..., 1:, :], row[..., None, :]], axis=-2)
     return np.where(np.asarray(fresh)[..., None, None], row[..., None, :], moved)
 
 
-MOST = {"telemetry_history": 10_000, "telemetry_steps": 1_000_000_000, "num_envs": 1_000_000}
+MAX_COUNTS = {"telemetry_history": 10_000, "telemetry_steps": 1_000_000_000, "num_envs": 1_000_000}
 
 
 def _check(**counts: int) -> None:
     """Refuse impossible counts."""
     for name, value in counts.items():
-        if type(value) is not int or not 1 <= value <= MOST[name]:
+        if type(value) is not int or not 1 <= value <= MAX_COUNTS[name]:
             raise InputError(
-                f"{name} is {value!r}; it must be a whole number from 1 to {MOST[name]}"
+                f"{name} is {value!r}; it must be a whole number from 1 to {MAX_COUNTS[name]}"
             )
 
 
@@ -144,8 +147,10 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
         return _host(observation, self._history), {}
 
     def step(self, action: np.ndarray):
-        """Hold the action for one control step of 0.04 s; after the end of an episode `reset` must
-        follow."""
+        """Hold the action for one control step of 0.04 s.
+
+        After the end of an episode `reset` must follow.
+        """
         if self._state is None:
             raise gymnasium.error.ResetNeeded("call reset() before step()")
         step = np.int32(self._steps)
@@ -160,18 +165,19 @@ class RacingEnvVision(gymnasium.Env[dict[str, np.ndarray], np.ndarray]):
             float(reward),
             bool(terminated),
             bool(truncated),
-            contract.told(jax.device_get(info), bool(terminated) or bool(truncated)),
+            contract.make_info(jax.device_get(info), bool(terminated) or bool(truncated)),
         )
 
     def render(self) -> np.ndarray | None:
-        """The driver's view as (360, 640, 3) uint8; None unless `render_mode` is "rgb_array"."""
+        """Draw the driver's view (360, 640, 3) uint8; None unless `render_mode` is "rgb_array"."""
         if self.render_mode is None or self._state is None:
             return None
         return np.array(_film(self.core, self._state, self.params))
 
     def export_telemetry(self, path: str | os.PathLike[str]) -> None:
-        """Write the latest control steps as CSV, one row a step: all since the environment was
-        made, or as many as `telemetry_steps` keeps.
+        """Write the latest control steps as CSV, one row a step.
+
+        All since the environment was made, or as many as `telemetry_steps` keeps.
 
         Raises:
             InputError: nothing has been driven yet, or the path does not end in .csv.
@@ -196,14 +202,14 @@ _step_all = jax.jit(step_batch)
 
 @jax.jit
 def _advance(env: KartEnv, state, action, step, params):
-    """One step without auto-reset, and its telemetry row (1, C)."""
+    """Take one step without auto-reset, and read its telemetry row (1, C)."""
     result = env.step_without_reset(state, action, params)
-    return result, channels.read_race(result[1].race, step, env.tracks, params.kart)
+    return result, channels.read_race(result[1].race, step, env.tracks, per_kart(params.kart, 1))
 
 
 @jax.jit
 def _film(env: KartEnv, state, params: EnvParams):
-    """The view of one state at the size for people."""
+    """Draw the view of one state at the size for people."""
     assert env.scene is not None  # the environment was made with vision
     kart = jax.tree.map(lambda field: field[0], state.race.karts)
     appearance = appearance_of(params.appearance, params.kart, params.ground.kerb_width)
@@ -251,8 +257,12 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
         self._state = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None):
-        """Begin an episode in every environment; `seed` makes everything that follows
-        repeatable."""
+        """Begin an episode in every environment.
+
+        Args:
+            seed: makes everything that follows repeatable.
+            options: none are known; given ones are ignored, as Gymnasium asks.
+        """
         super().reset(seed=seed)
         self._key = jax.random.key(int(self.np_random.integers(2**31)))
         self._key, key = jax.random.split(self._key)
@@ -284,14 +294,14 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
     def _final_infos(
         self, final: dict[str, np.ndarray], info: StepInfo, ended: np.ndarray
     ) -> dict[str, Any]:
-        """`final_obs` and `final_info` of the environments that ended."""
+        """Return `final_obs` and `final_info` of the environments that ended."""
         history = _pushed(self._history, final["telemetry"])
         observations = np.full(self.num_envs, None, object)
         infos: dict[str, Any] = {}
         for index in np.flatnonzero(ended):
             observations[index] = {"vision": final["vision"][index], "telemetry": history[index]}
-            lane = jax.tree.map(lambda field, i=index: field[i], info)
-            infos = self._add_info(infos, contract.told(lane, True), int(index))
+            own = jax.tree.map(lambda field, i=index: field[i], info)
+            infos = self._add_info(infos, contract.make_info(own, True), int(index))
         return {
             "final_obs": observations,
             "_final_obs": ended,
@@ -302,5 +312,5 @@ class RacingVectorEnv(VectorEnv[dict[str, np.ndarray], np.ndarray, np.ndarray]):
 
 @jax.jit
 def _final_observations(env: KartEnv, state, actions, params):
-    """Observation that each environment reaches before any reset."""
+    """Return the observation that each environment reaches before any reset."""
     return jax.vmap(env.step_without_reset, in_axes=(0, 0, None))(state, actions, params)[0]

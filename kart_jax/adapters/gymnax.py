@@ -1,5 +1,4 @@
-"""gymnax faces of the environment: `RacingGymnax` for gymnax 1.0 and later, `RacingGymnaxFive` for
-learners before it.
+"""gymnax faces of the environment: `RacingGymnax` for 1.0 and later, `RacingGymnaxFive` before.
 
     env = RacingGymnax("circuit")
     params = env.default_params
@@ -66,7 +65,7 @@ class _Face:
         self.observation = observation
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Face":
-        """Itself: nothing in it changes, and a copy would be compiled anew."""
+        """Return itself: nothing in it changes, and a copy would be compiled anew."""
         return self
 
     @property
@@ -89,11 +88,11 @@ class _Face:
         return GymnaxParams(kart=params, max_steps_in_episode=steps)
 
     def action_space(self, params: GymnaxParams | None = None) -> Any:
-        """gymnax `Box` (2,) in [-1, 1]: steering (left positive), throttle (negative = brake)."""
+        """Return the `Box` (2,) in ±1: steering (left positive), throttle (negative = brake)."""
         return contract.box(packages.load(SPACES, self.name), contract.ACTION)
 
     def observation_space(self, params: GymnaxParams | None = None) -> Any:
-        """gymnax `Box` of the chosen observation, or `Dict` of boxes for "both"."""
+        """Return the `Box` of the chosen observation, or the `Dict` of boxes for "both"."""
         return contract.observation_space(
             packages.load(SPACES, self.name), self.core.config, self.observation
         )
@@ -107,7 +106,7 @@ class _Face:
     def _step(
         self, key: chex.PRNGKey, state: EnvState, action: chex.Array, params: GymnaxParams | None
     ) -> tuple[Any, EnvState, chex.Array, chex.Array, chex.Array, dict[str, Any]]:
-        """The six values of gymnax 1.0."""
+        """Hold the action (2,) for one control step; returns the six values of gymnax 1.0."""
         params = self.default_params if params is None else params
         observation, state, reward, terminated, truncated, info = _step(
             self.core, key, state, action, params
@@ -129,8 +128,10 @@ class _Face:
 
 
 class RacingGymnax(_Face):
-    """One kart with the interface of gymnax 1.0: six values, an episode that ends is followed by a
-    fresh start."""
+    """One kart with the interface of gymnax 1.0: six values.
+
+    An episode that ends is followed by a fresh start in the same step.
+    """
 
     def step(
         self,
@@ -150,8 +151,10 @@ class RacingGymnax(_Face):
 
 
 class RacingGymnaxFive(_Face):
-    """One kart with the interface that gymnax had before 1.0: five values, `done` is terminated or
-    truncated."""
+    """One kart with the interface that gymnax had before 1.0: five values.
+
+    `done` is terminated or truncated.
+    """
 
     def step(
         self,
@@ -164,8 +167,7 @@ class RacingGymnaxFive(_Face):
 
         Returns:
             observation, state, reward () float32, done () bool, info: `terminated`, `truncated` and
-            `lap_time`, no
-            observation: these learners store the info of every step.
+            `lap_time`, but no observation: these learners store the info of every step.
         """
         observation, state, reward, terminated, truncated, info = self._step(
             key, state, action, params

@@ -49,7 +49,8 @@ class RacingMARL:
                 it; "vision", one uint8 array; or "both", a dictionary.
             kart: class of the karts.
             config: shapes and rates; its `vision` follows from `observation`.
-            params: traced parameters, the same for all karts; default those of the environment.
+            params: traced parameters; those of `kart` have a leading axis (K,), the others are
+                shared by all karts. Default those of the environment.
 
         Raises:
             InputError: unknown observation, track or class, a bad file, or a number of karts that
@@ -81,18 +82,20 @@ class RacingMARL:
 
     @cached_property
     def action_spaces(self) -> dict[str, Any]:
-        """JaxMARL `Box` (2,) in [-1, 1] by agent: steering (left positive), throttle (negative =
-        brake)."""
+        """JaxMARL `Box` (2,) in [-1, 1] by agent.
+
+        Steering (left positive) and throttle (negative = brake).
+        """
         return dict.fromkeys(
             self.agents, contract.box(packages.load(SPACES, self.name), contract.ACTION)
         )
 
     def observation_space(self, agent: str) -> Any:
-        """Space of what an agent observes."""
+        """Return the space of what an agent observes."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> Any:
-        """Space of what an agent does."""
+        """Return the space of what an agent does."""
         return self.action_spaces[agent]
 
     def reset(self, key: chex.PRNGKey) -> tuple[dict[str, Any], EnvState]:
@@ -109,8 +112,9 @@ class RacingMARL:
         dict[str, chex.Array],
         dict[str, chex.Array],
     ]:
-        """Hold the actions (2,) of all agents for one control step; those of agents that are done
-        are ignored.
+        """Hold the actions (2,) of all agents for one control step.
+
+        Those of agents that are done are ignored.
 
         Returns:
             observations, state, rewards () float32 and dones () bool by agent, the latter with
@@ -128,7 +132,7 @@ class RacingMARL:
         return observed, state, self._by_agent(reward), dones, infos
 
     def _by_agent(self, values: Any) -> dict[str, Any]:
-        """Values with a leading axis (K,) as a dictionary by agent."""
+        """Split values with a leading axis (K,) into a dictionary by agent."""
         return {
             agent: jax.tree.map(lambda leaf, i=i: leaf[i], values)
             for i, agent in enumerate(self.agents)

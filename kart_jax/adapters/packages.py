@@ -1,5 +1,4 @@
-"""Other people's packages that a face needs: loaded when it does, and one sentence when they are
-missing.
+"""Other people's packages that a face needs: loaded on demand, one sentence if they are missing.
 
 None of them is a dependency of kart_jax: some hold JAX or Gymnasium back at older versions.
 """
@@ -11,7 +10,7 @@ from kart_jax.errors import InputError
 
 
 def load(module: str, user: str) -> ModuleType:
-    """The module of an outside package.
+    """Load a module of an outside package.
 
     Args:
         module: dotted name; its first part is the name of the package on PyPI as well.

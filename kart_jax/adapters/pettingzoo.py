@@ -52,7 +52,8 @@ class RacingParallelEnv(_ParallelEnv):
                 one array.
             kart: class of the karts.
             config: shapes and rates; its `vision` follows from `observation`.
-            params: traced parameters, the same for all karts; default those of the environment.
+            params: traced parameters; those of `kart` have a leading axis (K,), the others are
+                shared by all karts. Default those of the environment.
 
         Raises:
             InputError: unknown observation, track or class, a bad file, or a number of karts that
@@ -75,12 +76,14 @@ class RacingParallelEnv(_ParallelEnv):
         self._state = None
 
     def observation_space(self, agent: str) -> Any:
-        """Gymnasium space of what an agent observes."""
+        """Return the Gymnasium space of what an agent observes."""
         return self.observation_spaces[agent]
 
     def action_space(self, agent: str) -> Any:
-        """Gymnasium `Box` (2,) in [-1, 1]: steering (left positive), throttle (negative =
-        brake)."""
+        """Return the Gymnasium `Box` (2,) in [-1, 1] of what an agent does.
+
+        Steering (left positive) and throttle (negative = brake).
+        """
         return self.action_spaces[agent]
 
     def reset(
@@ -133,31 +136,31 @@ class RacingParallelEnv(_ParallelEnv):
         observation, self._state, *outcome = _advance(self.core, self._state, stacked, self.params)
         reward, terminated, truncated, info = jax.device_get(outcome)
         ended = terminated | truncated
-        lanes = {
+        indices = {
             agent: index for index, agent in enumerate(self.possible_agents) if agent in driving
         }
         infos = {
-            agent: contract.told(jax.tree.map(lambda leaf, i=i: leaf[i], info), bool(ended[i]))
-            for agent, i in lanes.items()
+            agent: contract.make_info(jax.tree.map(lambda leaf, i=i: leaf[i], info), bool(ended[i]))
+            for agent, i in indices.items()
         }
         observed = self._observed(observation)
-        self.agents = [agent for agent, i in lanes.items() if not ended[i]]
+        self.agents = [agent for agent, i in indices.items() if not ended[i]]
         return (
             observed,
-            {agent: float(reward[i]) for agent, i in lanes.items()},
-            {agent: bool(terminated[i]) for agent, i in lanes.items()},
-            {agent: bool(truncated[i]) for agent, i in lanes.items()},
+            {agent: float(reward[i]) for agent, i in indices.items()},
+            {agent: bool(terminated[i]) for agent, i in indices.items()},
+            {agent: bool(truncated[i]) for agent, i in indices.items()},
             infos,
         )
 
     def render(self) -> None:
-        """Nothing: `render_modes` is empty."""
+        """Draw nothing: `render_modes` is empty."""
 
     def close(self) -> None:
-        """Nothing has to be closed."""
+        """Do nothing: there is nothing to close."""
 
     def _observed(self, observation: dict[str, jax.Array]) -> dict[str, Any]:
-        """The chosen observation of each agent that is left, as fresh NumPy arrays."""
+        """Return the chosen observation of each agent that is left, as fresh NumPy arrays."""
         host = jax.device_get(contract.chosen(observation, self.observation))
         return {
             agent: jax.tree.map(lambda leaf, i=i: leaf[i].copy(), host)

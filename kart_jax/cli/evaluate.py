@@ -11,6 +11,7 @@ from kart_jax.cli.flags import parse
 from kart_jax.cli.output import emit_json, table
 from kart_jax.cli.search import describe_minimum, print_progress, resolve_search_laps
 from kart_jax.errors import InputError
+from train.evaluation import defaults
 
 if TYPE_CHECKING:
     from train.evaluation.evaluate import Result
@@ -35,9 +36,9 @@ class EvalConfig:
     """The run: its folder, its name under --runs-dir, or one of its checkpoints."""
     track_name: tuple[str, ...] | None = None
     """Tracks to drive on, also ones it never saw; default those of the run."""
-    drives: int = 8
+    drives: int = defaults.DRIVES
     """Drives per track and driver, 1 to 10000."""
-    laps: int = 2
+    laps: int = defaults.LAPS
     """How many laps a drive has time for, 1 to 100."""
     explore: bool = False
     """Let the learned driver draw its actions as in training, instead of taking the most likely

@@ -68,11 +68,19 @@ def step_batch(
     mesh: Mesh | None = None,
     final: bool = False,
 ) -> Step:
-    """Step a batch; every field of `state` and `action` (B, 2) has the leading axis, see
-    `reset_batch`.
+    """Step a batch of B environments.
 
-    `info.final_observation` is None unless `final`: returned from a jitted function it costs a
-    second picture.
+    Args:
+        env: the environment.
+        key: one key; environment i gets the i-th of its B splits.
+        state: of `reset_batch` or the last step, every field with a leading axis (B,).
+        action: (B, 2), or (B, K, 2) for races of K karts.
+        params: of all environments, or with a leading axis (B,) on every leaf if `varied`.
+        varied: whether `params` differ between environments.
+        mesh: of `kart_mesh`, to split the batch over its devices; B must be a multiple of their
+            number.
+        final: whether to return `info.final_observation`, which is None otherwise: returned from a
+            jitted function it costs a second picture.
     """
 
     part = partial(step_part, varied=varied, axis=None if mesh is None else KARTS)
@@ -94,15 +102,19 @@ def step_part(
     varied: bool = False,
     axis: str | None = None,
 ) -> Step:
-    """`step_batch` inside a `jax.shard_map` of the caller's over the mesh axis `axis`, with this
-    device's part."""
+    """Step this device's part of a batch inside a `jax.shard_map` of the caller's.
+
+    `axis` is the mesh axis that the map is over, None without one; the rest as in `step_batch`.
+    """
     keys = _keys(key, action.shape[0], axis)
     return jax.vmap(env.step, in_axes=(0, 0, 0, 0 if varied else None))(keys, state, action, params)
 
 
 def _split(part, in_specs: tuple[PartitionSpec, ...], count: int, mesh: Mesh | None):
-    """`part` as it is, or run on every device of the mesh with its share of the `count`
-    environments."""
+    """Run `part` on every device of the mesh with its share of `count` environments.
+
+    Without a mesh it is returned as it is.
+    """
     if mesh is None:
         return part
     if count % mesh.size:

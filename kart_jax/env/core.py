@@ -35,11 +35,10 @@ from kart_jax.env.actions import clip_action, controls, delay_actions
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.params import EnvParams
 from kart_jax.env.score import retire, reward_and_ends, score_kart, step_info
-from kart_jax.env.types import EnvState, Episode, Observation, Outcome, StepInfo, Timers
+from kart_jax.env.types import EnvState, Episode, Observation, Outcome, StepInfo
 from kart_jax.physics.params import KartParams
 from kart_jax.race import step as race_step
 from kart_jax.race.channels import sample_kart
-from kart_jax.race.params import RaceParams
 from kart_jax.race.types import RACE_AXES, where_karts
 from kart_jax.render import view
 from kart_jax.render.body import appearance_of
@@ -124,16 +123,11 @@ class RaceEnv(struct.PyTreeNode):
             randomization = randomise.draw(randomization_key, karts)
         params = params.replace(kart=_own_karts(params, randomization))
 
-        zero = jnp.zeros(karts)
         pixels = (karts, config.height, config.width, frames.word_count(config.frame_stack))
         stacked = config.vision and config.frame_stack > 1
         state = EnvState(
             race=randomise.draw_start(key, env.tracks, params, karts),
-            episode=Episode(
-                timers=Timers(off_track=zero, stuck=zero, wrong_way=zero),
-                length=jnp.zeros(karts, jnp.int32),
-                episode_return=zero,
-            ),
+            episode=Episode.start(karts),
             frames=jnp.zeros(pixels, jnp.uint32) if stacked else None,
             action=jnp.zeros((karts, 2)),
             active=jnp.ones(karts, bool),
@@ -158,12 +152,7 @@ class RaceEnv(struct.PyTreeNode):
             state.race,
             controls(delay_actions(action, state, params, config.rates.control_dt)),
             env.tracks,
-            RaceParams(
-                kart=_own_karts(params, state.randomization),
-                ground=params.ground,
-                air=params.air,
-                rules=params.rules,
-            ),
+            params.replace(kart=_own_karts(params, state.randomization)).race,
             config.rates,
         )
         finite = usable & race.finite

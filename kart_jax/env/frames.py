@@ -12,12 +12,12 @@ import jax.numpy as jnp
 
 
 def word_count(frame_stack: int) -> int:
-    """Words per pixel for `frame_stack` pictures: ceil(3 n / 4)."""
+    """Return the words per pixel for `frame_stack` pictures: ceil(3 n / 4)."""
     return -(-3 * frame_stack // 4)
 
 
 def _newest(pixel: chex.Array, frame_stack: int) -> list[chex.Array]:
-    """Words of a stack in which all but the newest picture are black."""
+    """Return the words of a stack in which all but the newest picture are black."""
     words = [jnp.zeros_like(pixel) for _ in range(word_count(frame_stack))]
     word, byte = divmod(3 * frame_stack - 3, 4)
     words[word] = pixel << (8 * byte)
@@ -57,7 +57,7 @@ def push(
 
 
 def unpack(frames: chex.Array, frame_stack: int) -> chex.Array:
-    """The observation (H, W, 3 n) uint8, oldest picture first."""
+    """Return the observation (H, W, 3 n) uint8, oldest picture first."""
     height, width, words = frames.shape
     channels = jax.lax.bitcast_convert_type(frames, jnp.uint8).reshape(height, width, 4 * words)
     return channels[..., : 3 * frame_stack]

@@ -61,17 +61,19 @@ def make(
             the slowest and the easiest to learn.
         karts: karts in one race; observation, action, reward, ends and info then have an axis
             (karts, ...). Not given: the environment of one kart, without that axis.
-        config: shapes and rates; default `EnvConfig()`; `karts` stands in for its own.
+        config: shapes and rates; default `EnvConfig()`. Its own `karts` must not name others.
 
     Returns:
         A `KartEnv`, or with `karts` a `RaceEnv`.
 
     Raises:
         InputError: the track or the class is unknown, its file is bad, or the karts are more than
-            the grid has slots or other than `kart` names.
+            the grid has slots, or other than `kart` or `config` names.
     """
     config = EnvConfig() if config is None else config
     count = 1 if karts is None else karts
+    if config.karts not in (1, count):
+        raise InputError(f"EnvConfig.karts is {config.karts}; give make() karts={config.karts} too")
     config = dataclasses.replace(config, karts=count)
     tracks = track if isinstance(track, Tracks) else derive.load_tracks(track)
     if count > (slots := tracks.grid_s.shape[1]):

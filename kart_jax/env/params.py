@@ -5,7 +5,7 @@ import chex
 from flax import struct
 
 from kart_jax.physics.params import AirParams, GroundParams, KartParams
-from kart_jax.race.params import RaceRules
+from kart_jax.race.params import RaceParams, RaceRules
 from kart_jax.render.types import Appearance
 
 
@@ -57,3 +57,8 @@ class EnvParams(struct.PyTreeNode):
     rewards: RewardWeights = RewardWeights()
     latency: chex.Numeric = 0.0  # s, delay of the actions, up to one control step
     sensor_noise: chex.Numeric = 0.0  # standard deviation of the noise on each scaled channel
+
+    @property
+    def race(self) -> RaceParams:
+        """What the race is driven with."""
+        return RaceParams(kart=self.kart, ground=self.ground, air=self.air, rules=self.rules)

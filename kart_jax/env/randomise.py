@@ -1,5 +1,4 @@
-"""All randomisation of the environment: where an episode starts, and which kart, light and senses
-it gets."""
+"""All randomisation of the environment: the start of an episode, its kart, light and senses."""
 
 import dataclasses
 from collections.abc import Callable
@@ -92,15 +91,17 @@ def _brakes(p: EnvParams, v: chex.Array) -> EnvParams:
     return replace(p, kart=replace(p.kart, front_brake=front, rear_brake=rear))
 
 
-def _limbs(p: EnvParams, v: chex.Array) -> EnvParams:
+def _driver_lag(p: EnvParams, v: chex.Array) -> EnvParams:
     names = ("steer_lag", "throttle_lag", "brake_lag")
     return replace(
         p, kart=replace(p.kart, **{name: getattr(p.kart, name) * (1.0 + v) for name in names})
     )
 
 
-def _look(field: str, change: Callable[[chex.Array, chex.Array], chex.Array]) -> Callable:
-    """A variation of one field of the appearance."""
+def _vary_appearance(
+    field: str, change: Callable[[chex.Array, chex.Array], chex.Array]
+) -> Callable:
+    """Make the function that applies a variation to one field of the appearance."""
     return lambda p, v: replace(
         p, appearance=replace(p.appearance, **{field: change(getattr(p.appearance, field), v)})
     )
@@ -111,22 +112,34 @@ VARIATIONS: tuple[Variation, ...] = (
     Variation("grip", 0.08, "1", "friction of all tyres together", _grip),
     Variation("power", 0.08, "1", "torque of the engine", _power),
     Variation("brakes", 0.15, "1", "torque of the brakes", _brakes),
-    Variation("limbs", 0.4, "1", "lags of the driver's hands and feet", _limbs),
+    Variation("driver_lag", 0.4, "1", "lags of the driver's hands and feet", _driver_lag),
     Variation(
-        "light", 0.25, "1", "brightness of the world", _look("light", lambda x, v: x * (1.0 + v))
+        "light",
+        0.25,
+        "1",
+        "brightness of the world",
+        _vary_appearance("light", lambda x, v: x * (1.0 + v)),
     ),
     Variation(
-        "camera_height", 0.06, "m", "height of the eye", _look("camera_height", lambda x, v: x + v)
+        "camera_height",
+        0.06,
+        "m",
+        "height of the eye",
+        _vary_appearance("camera_height", lambda x, v: x + v),
     ),
     Variation(
-        "camera_pitch", 0.035, "rad", "tilt of the head", _look("camera_pitch", lambda x, v: x + v)
+        "camera_pitch",
+        0.035,
+        "rad",
+        "tilt of the head",
+        _vary_appearance("camera_pitch", lambda x, v: x + v),
     ),
     Variation(
         "pixel_noise",
         6.0,
         "grey levels",
         "size of the camera's noise",
-        _look("noise", lambda x, v: x + abs(v)),
+        _vary_appearance("noise", lambda x, v: x + abs(v)),
     ),
     Variation(
         "latency",
@@ -163,8 +176,11 @@ def vary(params: EnvParams, randomization: chex.Array | None) -> EnvParams:
 
 
 def safe_speed(tracks: Tracks, track: chex.Array, s: chex.Array, options: StartRange) -> chex.Array:
-    """Highest start speed at arc lengths `s` (K,): sqrt(lateral / |k| + 2 braking d) over the bends
-    d m ahead, m/s."""
+    """Return the highest start speed (K,) m/s at arc lengths `s` (K,).
+
+    The least of sqrt(lateral / |k| + 2 braking d) over the curvatures k at d m ahead, and of
+    `options.speed`.
+    """
     way = jnp.asarray(LOOK_AHEAD)[None, :]
     bend = jnp.abs(_column(tracks, track, s[:, None] + way, SampleColumn.CURVATURE))
     limit = options.lateral / jnp.maximum(bend, 1e-4) + 2.0 * options.braking * way
@@ -172,13 +188,13 @@ def safe_speed(tracks: Tracks, track: chex.Array, s: chex.Array, options: StartR
 
 
 def _half_width(tracks: Tracks, track: chex.Array, s: chex.Array) -> chex.Array:
-    """Narrower half-width of the asphalt at `s`, m."""
+    """Return the narrower half-width (K,) m of the asphalt at `s` (K,)."""
     left = _column(tracks, track, s, SampleColumn.HALF_LEFT)
     return jnp.minimum(left, _column(tracks, track, s, SampleColumn.HALF_RIGHT))
 
 
 def _column(tracks: Tracks, track: chex.Array, s: chex.Array, column: SampleColumn) -> chex.Array:
-    """One column of the samples nearest to arc lengths `s`, which may go on beyond the line."""
+    """Read a column of the samples nearest to arc lengths `s`, which may lie beyond the line."""
     index = query.sample_at(tracks, track, jnp.mod(s, tracks.length[track]))
     rows = tracks.samples.shape[1]
     return jnp.take(

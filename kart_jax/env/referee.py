@@ -25,9 +25,7 @@ class FaultReferee(struct.PyTreeNode):
 
     def start(self, race: RaceState) -> Watched:
         """Return timers at zero."""
-        zero = jnp.zeros(race.size)
-        timers = Timers(off_track=zero, stuck=zero, wrong_way=zero)
-        return Watched(timers=timers, length=jnp.zeros((), jnp.int32))
+        return Watched(timers=Timers.start(race.size), length=jnp.zeros((), jnp.int32))
 
     def judge(self, carried: Watched, race: RaceState, dt: float) -> tuple[Watched, chex.Array]:
         """Look at a race after a control step of `dt` s; returns whose drive is over (K,) bool."""

@@ -3,7 +3,7 @@
 import chex
 import jax.numpy as jnp
 
-from kart_jax.env import randomise, reward, terminate
+from kart_jax.env import reward, terminate
 from kart_jax.env.params import EnvParams
 from kart_jax.env.types import Cause, EnvState, Episode, Observation, Outcome, StepInfo
 from kart_jax.race.types import where_karts
@@ -19,7 +19,6 @@ def score_kart(
     finite: chex.Array,
 ) -> tuple[Episode, Outcome]:
     """Score the step of ONE kart from `before` to `after`; states without the axis of karts."""
-    params = randomise.vary(params, after.randomization)
     race, episode = after.race, before.episode
     length = episode.length + 1
     timers = terminate.count_faults(
@@ -46,7 +45,7 @@ def score_kart(
     episode_return = episode.episode_return + jnp.sum(terms)
     return (
         Episode(timers=timers, length=length, episode_return=episode_return),
-        Outcome(terminated, truncated, cause, lap_completed, terms),
+        Outcome(terminated, truncated, cause, lap_completed, ~race.on_track, terms),
     )
 
 
@@ -62,6 +61,7 @@ def retire(before: EnvState, after: EnvState, outcome: Outcome) -> tuple[EnvStat
         truncated=outcome.truncated & drove,
         cause=jnp.where(drove, outcome.cause, Cause.NONE).astype(jnp.int32),
         lap_completed=outcome.lap_completed & drove,
+        off_track=outcome.off_track & drove,
         reward_terms=jnp.where(drove[:, None], outcome.reward_terms, 0.0),
     )
 
@@ -81,7 +81,7 @@ def step_info(state: EnvState, outcome: Outcome, final_observation: Observation)
         lap_time=jnp.where(outcome.lap_completed, race.timing.last_lap, jnp.nan),
         lap_completed=outcome.lap_completed,
         reward_terms=outcome.reward_terms,
-        off_track=~race.on_track,
+        off_track=outcome.off_track,
         cause=outcome.cause,
         track=jnp.broadcast_to(race.track, outcome.cause.shape),
     )

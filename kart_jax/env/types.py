@@ -3,6 +3,7 @@
 import enum
 
 import chex
+import jax.numpy as jnp
 from flax import struct
 
 from kart_jax.race.types import RaceState
@@ -28,6 +29,12 @@ class Timers(struct.PyTreeNode):
     stuck: chex.Array  # (K,) s
     wrong_way: chex.Array  # (K,) s
 
+    @classmethod
+    def start(cls, karts: int) -> "Timers":
+        """Return the timers of K karts at zero."""
+        zero = jnp.zeros(karts)
+        return cls(off_track=zero, stuck=zero, wrong_way=zero)
+
 
 class Episode(struct.PyTreeNode):
     """The episodes of K karts, from the start of their race."""
@@ -35,6 +42,15 @@ class Episode(struct.PyTreeNode):
     timers: Timers
     length: chex.Array  # (K,) int32, control steps
     episode_return: chex.Array  # (K,) sum of the rewards
+
+    @classmethod
+    def start(cls, karts: int) -> "Episode":
+        """Return the episodes of K karts before their first step."""
+        return cls(
+            timers=Timers.start(karts),
+            length=jnp.zeros(karts, jnp.int32),
+            episode_return=jnp.zeros(karts),
+        )
 
 
 class EnvState(struct.PyTreeNode):
@@ -72,4 +88,5 @@ class Outcome(struct.PyTreeNode):
     truncated: chex.Array  # (K,) bool, ended by the clock
     cause: chex.Array  # (K,) int32, `Cause`
     lap_completed: chex.Array  # (K,) bool, a valid lap
+    off_track: chex.Array  # (K,) bool, all wheels were past the limits at some time
     reward_terms: chex.Array  # (K, R) weighted terms of the reward, in the order of `reward.TERMS`

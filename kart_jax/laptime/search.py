@@ -57,9 +57,9 @@ class Minimum:
     quasi_steady: float
     """Seconds, of a point mass at all of the measured limits on the line found: a plausibility
     check."""
-    beyond: float
+    past_edge: float
     """Metres of the outermost contact patch past the asphalt in that drive; negative = inside."""
-    wall: float
+    wall_distance: float
     """Metres, least distance to a barrier in that drive."""
     laps: int
     """Laps simulated in the search."""
@@ -136,8 +136,8 @@ def find_minimum(
         lap_time=float(lap_time[best]),
         scripted=float(lap_time[0]),
         quasi_steady=float(quasi_steady(problem, plan)),
-        beyond=float(extremes.past_edge[best]),
-        wall=float(extremes.wall_distance[best]),
+        past_edge=float(extremes.past_edge[best]),
+        wall_distance=float(extremes.wall_distance[best]),
         laps=generations * GENERATION_LAPS,
         seed=seed,
         history=tuple(float(time) for time in found["history"]),

@@ -30,7 +30,8 @@ GIF_WIDTH = 480  # pixels
 def poses_of(log: Log) -> Pose:
     """Return the camera pose of every row: fields (rows,) in m and rad.
 
-    A log names no kart: its front wheels are turned by the steering ratio that all classes share.
+    A log names no kart: its front wheels are turned by the steering ratio that all classes share,
+    so those of a kart with another `KartParams.steering_ratio` stand at a wrong angle.
     """
 
     def angle(name: str) -> jax.Array:
@@ -106,7 +107,8 @@ def save_film(
 ) -> int:
     """Film a log; the ending of the path chooses MP4 or GIF.
 
-    A GIF is small: at most `GIF_WIDTH` pixels wide, with about `GIF_RATE` frames per second.
+    A GIF is small: at most `GIF_WIDTH` pixels wide, with about `GIF_RATE` frames per second. The
+    front wheels are right for every kart class; see `poses_of` for other karts.
 
     Args:
         path: ends in .mp4 or .gif.

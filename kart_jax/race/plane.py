@@ -1,5 +1,7 @@
-"""One kart on an endless plane of dry asphalt: no circuit, no barriers. For tests of the kart
-itself."""
+"""One kart on an endless plane of dry asphalt: no circuit, no barriers, no rules.
+
+Here one studies the kart itself: its states and signals under a plan, and their gradients.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +16,7 @@ from kart_jax.physics.types import Controls, KartState, Signals
 
 
 def as_given(_: KartState, now: Controls) -> Controls:
-    """The law of a driver who does as told, whatever the kart does."""
+    """Return the controls of the plan, whatever the kart does."""
     return now
 
 

@@ -42,7 +42,7 @@ class RaceState(struct.PyTreeNode):
     track_point: TrackPoint  # every field (K,), where the centres of gravity are
     on_track: chex.Array  # (K,) bool, a wheel was inside the track limits all through the last step
     wall_distance: chex.Array  # (K,) m, bodywork to barrier, least of the last step; < 0 = contact
-    finite: chex.Array  # (K,) bool, physics gave numbers all through the last step; else it stands
+    finite: chex.Array  # (K,) bool, the last step ended in numbers; else it was undone
     tick: chex.Array  # () int32, physics steps since the start of the race
     time: chex.Array  # () s since the start = tick * dt, so no drift; 1 ms coarse after 2 h
     track: chex.Array  # () int32, index into the stack of circuits

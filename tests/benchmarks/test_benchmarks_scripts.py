@@ -66,6 +66,34 @@ def test_on_a_cpu_karts_that_would_fill_the_memory_are_left_out(monkeypatch):
     assert [row.get("note") for row in rows] == [None, "left out: some 8 GB of 8 GB", None]
 
 
+def test_the_shares_of_users_and_races_are_held_against_their_targets():
+    def row(way: str, rate: float, **more) -> dict:
+        rate_spread = timing.spread([rate])
+        return {
+            "part": "telemetry",
+            "way": way,
+            "karts": 40,
+            "steps_per_second": rate_spread,
+            **more,
+        }
+
+    rows = [
+        row("best", 200.0, share=1.0),
+        row("at the target", 180.0, share=0.9),
+        row("slow", 178.0, share=0.89),
+        {"part": "telemetry", "way": "absent", "karts": 40, "note": "needs it"},
+        row("2 races of 20", 85.0, races=2),
+        row("40 races of one", 100.0, races=40),
+    ]
+    assert env_throughput.conclude(rows) == [
+        "best, telemetry, 40 karts: 1.00 of the best way; the target is 0.9: met",
+        "at the target, telemetry, 40 karts: 0.90 of the best way; the target is 0.9: met",
+        "slow, telemetry, 40 karts: 0.89 of the best way; the target is 0.9: missed",
+        "2 races of 20: 0.85 of the rate of 40 races of one; the target is 0.9: missed",
+    ]
+    assert env_throughput.conclude([row("2 races of 20", 85.0, races=2)]) == []
+
+
 @pytest.mark.slow
 def test_one_small_picture_has_a_rate(capsys):
     words = ["--size", "8x16", "--karts", "2", "--seconds", "0", "--json"]

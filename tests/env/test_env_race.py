@@ -13,6 +13,7 @@ import kart_jax
 from kart_jax.env.config import EnvConfig
 from kart_jax.env.params import EpisodeLimits, StartRange
 from kart_jax.env.types import Cause
+from kart_jax.race.params import RaceRules
 
 STEPS, KARTS = 30, 3
 
@@ -105,6 +106,13 @@ def test_a_kart_that_stands_retires_and_the_others_race_on_to_the_time_limit(env
     assert (np.diff(race.tick[:24]) == 8).all(), "the clock of the race goes on"
 
 
+def test_a_retired_kart_is_not_reported_off_the_track(env, standing):
+    nowhere = standing.replace(rules=strong(RaceRules(track_limit=-100.0)))
+    *_, info = drive(env, nowhere, pedals(1.0, 0.0, 1.0))[1]
+    np.testing.assert_array_equal(info.off_track[:24, 1], np.arange(1, 25) <= 10)
+    assert info.off_track[:24, [0, 2]].all()
+
+
 def test_a_race_that_is_over_is_followed_by_a_new_one(env, standing):
     _, (_, state, *_) = drive(env, standing, pedals(1.0, 0.0, 1.0))
     length = state.episode.length
@@ -141,6 +149,12 @@ def test_what_a_user_closes_over_is_hidden_from_the_compiler(env, standing):
 def test_a_count_of_karts_that_is_none_is_refused(oval, karts):
     with pytest.raises(kart_jax.InputError, match=f"EnvConfig.karts is {karts}"):
         kart_jax.make(oval, karts=karts, config=EnvConfig(vision=False))
+
+
+@pytest.mark.parametrize("karts", [None, 2])
+def test_a_configuration_that_names_another_count_is_refused(oval, karts):
+    with pytest.raises(kart_jax.InputError, match=r"EnvConfig.karts is 3; give make\(\) karts=3"):
+        kart_jax.make(oval, karts=karts, config=EnvConfig(vision=False, karts=3))
 
 
 def test_more_karts_than_the_grid_holds_are_refused(oval):

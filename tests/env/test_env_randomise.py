@@ -19,7 +19,7 @@ CHANGED = {
     "grip": {"kart.front_tyre.friction", "kart.rear_tyre.friction"},
     "power": {"kart.torque"},
     "brakes": {"kart.front_brake", "kart.rear_brake"},
-    "limbs": {"kart.steer_lag", "kart.throttle_lag", "kart.brake_lag"},
+    "driver_lag": {"kart.steer_lag", "kart.throttle_lag", "kart.brake_lag"},
     "light": {"appearance.light"},
     "camera_height": {"appearance.camera_height"},
     "camera_pitch": {"appearance.camera_pitch"},

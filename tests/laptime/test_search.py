@@ -142,7 +142,7 @@ def test_the_search_on_a_circle_comes_nearer_to_the_inside_line_and_is_remembere
     # generations are a start.
     assert circle_time(ring_problem, tightest) < minimum.lap_time < minimum.scripted
     assert float(plan.path.offset.mean()) > float(ring_problem.plan.path.offset.mean()) + 0.3
-    assert minimum.beyond < 0.0 and minimum.wall > 0.0
+    assert minimum.past_edge < 0.0 and minimum.wall_distance > 0.0
     assert len(told) == len(minimum.history) == 20 and minimum.laps == 660
     assert list(minimum.history) == sorted(minimum.history, reverse=True)
     # Asked again, nothing is simulated anew and the answer is the same, to the bit.
@@ -162,7 +162,7 @@ def test_the_search_beats_the_script_on_the_first_circuit(tmp_path, monkeypatch)
     tracks, kart = load_tracks("circuit"), preset("rental_gx270")
     plan, minimum = search.find_minimum(tracks, kart, 20 * search.GENERATION_LAPS)
     assert minimum.quasi_steady < minimum.lap_time < 0.975 * minimum.scripted
-    assert minimum.beyond < 0.0 and minimum.wall > 0.0
+    assert minimum.past_edge < 0.0 and minimum.wall_distance > 0.0
     problem = problems.prepare(tracks, kart)
     assert (plan.path.offset[0] <= problem.corridor.high + 1e-4).all()
     assert (plan.path.offset[0] >= problem.corridor.low - 1e-4).all()

@@ -206,6 +206,38 @@ def test_configs_lie_flat_and_stand_up_again():
 
 
 @dataclasses.dataclass(frozen=True)
+class Engine:
+    power: float = 9000.0
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoPowers:
+    power: float = 1.0
+    engine: Engine = Engine()
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoEngines:
+    front: Engine = Engine()
+    rear: Engine = Engine()
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedAlike:
+    power: float = 1.0
+    strength: Annotated[float, declaration.Name("power")] = 2.0
+
+
+@pytest.mark.parametrize("config", [TwoPowers, TwoEngines, NamedAlike])
+def test_two_leaves_of_one_name_are_refused(config):
+    sentence = f"{config.__name__} has two leaves named power; give one of them a `Name`"
+    with pytest.raises(TypeError, match=sentence):
+        leaves(config)
+    with pytest.raises(TypeError, match=sentence):
+        declaration.flatten(config())
+
+
+@dataclasses.dataclass(frozen=True)
 class Bounded:
     whole: Annotated[int, declaration.within(1, 10**9)] = 1
     share: Annotated[float, declaration.within(0, 1)] = 0.0

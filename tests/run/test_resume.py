@@ -124,6 +124,16 @@ def test_a_damaged_file_is_named_before_orbax_meets_it(copied, monkeypatch):
         prepare.prepare(TrainConfig(resume_from="whole", runs_dir=str(runs)))
 
 
+def test_a_checkpoint_without_its_list_of_files_is_refused(copied):
+    folder, runs = copied
+    for path in folder.checkpoints.iterdir():
+        (path / checkpoint.FILES).unlink()
+    with pytest.raises(
+        InputError, match=r"3072: is damaged, its file files\.json is missing; use another$"
+    ):
+        prepare.prepare(TrainConfig(resume_from="whole", runs_dir=str(runs)))
+
+
 def test_a_damaged_checkpoint_costs_whoever_loads_the_driver_one_sentence(
     copied, capsys, monkeypatch
 ):

@@ -14,11 +14,9 @@ from flax import struct
 
 from kart_jax.drivers.driver import Driver
 from kart_jax.env.core import RaceEnv
-from kart_jax.env.params import EnvParams
 from kart_jax.env.randomise import draw_start
 from kart_jax.env.referee import FaultReferee
 from kart_jax.race import channels
-from kart_jax.race.params import RaceParams
 from kart_jax.race.types import RaceState
 from kart_jax.simulate.rollout import Session, World, begin, rollout
 from train.evaluation.result import Tally, new_tally
@@ -44,16 +42,11 @@ def prepare(env: RaceEnv, drives: int, seconds: float) -> Course:
         return draw_start(key, env.tracks, params.replace(start=options), env.config.karts)
 
     return Course(
-        world=World(tracks=env.tracks, params=race_params(params), rates=rates),
+        world=World(tracks=env.tracks, params=params.race, rates=rates),
         races=jax.jit(jax.vmap(start))(keys, grid),
         referee=FaultReferee(params.limits.replace(episode_time=jnp.float32(seconds))),
         steps=math.ceil(seconds / rates.control_dt),
     )
-
-
-def race_params(params: EnvParams) -> RaceParams:
-    """Return what of an environment's parameters a race is driven with."""
-    return RaceParams(kart=params.kart, ground=params.ground, air=params.air, rules=params.rules)
 
 
 @partial(jax.jit, static_argnames="recorded")

@@ -23,6 +23,7 @@ from kart_jax.race.channels import NAMES
 from kart_jax.telemetry import export
 from kart_jax.track.types import Tracks
 from train.evaluation import drives as fixed_drives
+from train.evaluation.defaults import DRIVES, LAPS
 from train.evaluation.drives import Course
 from train.evaluation.learned_driver import LearnedDriver
 from train.evaluation.load_policy import load_policy
@@ -52,8 +53,8 @@ def evaluate(
     run: str,
     *,
     track_name: tuple[str, ...] | None = None,
-    drives: int = 8,
-    laps: int = 2,
+    drives: int = DRIVES,
+    laps: int = LAPS,
     explore: bool = False,
     telemetry: Path | None = None,
     runs_dir: str = "runs",

@@ -10,7 +10,7 @@ import jax
 from train.networks.policy import Policy
 from train.ppo import return_scale
 from train.run import checkpoint, network, run_folder
-from train.run.checkpoint import Driver
+from train.run.checkpoint import DriverPart
 from train.run.config import RunConfig
 
 
@@ -39,9 +39,10 @@ def load_policy(
 def read(
     paths: list[Path], config: RunConfig, warn: Callable[[str], None] = warnings.warn
 ) -> Policy:
-    """The driver of the first good checkpoint of `paths`; `warn` and errors as in `load_policy`."""
+    """Read the driver of the first good one of `paths`; `warn` and errors as in `load_policy`."""
     graph, params = jax.eval_shape(
         partial(network.build_network, config.network), jax.random.key(0)
     )
-    driver = checkpoint.restore_driver(paths, Driver(params, return_scale.initial_scale()), warn)
+    like = DriverPart(params, return_scale.initial_scale())
+    driver = checkpoint.restore_driver(paths, like, warn)
     return Policy(params=driver.params, graph=graph)

@@ -18,7 +18,6 @@ from kart_jax.simulate.recording import MIN_SPEED, record_laps
 from kart_jax.simulate.rollout import World, begin
 from kart_jax.telemetry import laps as telemetry_laps
 from kart_jax.telemetry.log import Log, log_of_kart
-from train.evaluation.drives import race_params
 from train.evaluation.learned_driver import LearnedDriver
 from train.networks.policy import Policy
 
@@ -80,15 +79,15 @@ def drive(policy: Policy, env: RaceEnv, laps: int, attempt: int = 0) -> Log:
     Returns:
         One row per control step; none when the drive ended in its first step.
     """
+    start_key, session_key = jax.random.split(jax.random.key(attempt))
     params = _params(env, laps, attempt)
-    key = jax.random.key(attempt)
-    race = jax.jit(draw_start, static_argnames="karts")(
-        jax.random.split(key, 1)[0], env.tracks, params, karts=1
-    )
-    world = World(tracks=env.tracks, params=race_params(params), rates=env.config.rates)
+    race = jax.jit(draw_start, static_argnames="karts")(start_key, env.tracks, params, karts=1)
+
+    world = World(tracks=env.tracks, params=params.race, rates=env.config.rates)
     driver = LearnedDriver(policy, env, params)
     referee = FaultReferee(params.limits)
-    return log_of_kart(record_laps(world, driver, begin(key, world, race, driver), laps, referee))
+    session = begin(session_key, world, race, driver)
+    return log_of_kart(record_laps(world, driver, session, laps, referee))
 
 
 def _params(env: RaceEnv, laps: int, attempt: int) -> EnvParams:

@@ -1,5 +1,6 @@
-"""The exam at the end of a run: each checkpoint drives as its users will have it drive, and the
-results are noted.
+"""The exam at the end of a run: each checkpoint drives as its users will have it drive.
+
+The results are noted in the folder of the run.
 
 In training a driver explores, and its noise takes it through bends in which its most likely actions
 fail. Whether they do changes from one checkpoint to the next, and nothing that training counts
@@ -13,6 +14,7 @@ import jax
 
 from kart_jax.errors import InputError
 from train.evaluation import load_policy
+from train.evaluation.defaults import DRIVES, LAPS
 from train.evaluation.drives import drive_all
 from train.evaluation.evaluate import prepare_course, race_env
 from train.evaluation.learned_driver import LearnedDriver
@@ -22,9 +24,6 @@ from train.run.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from train.run.types import RunResult
-
-DRIVES = 8  # of each checkpoint, over the circuits of the run
-LAPS = 2  # that a drive has time for, after the way to the line, as in `kart eval`
 
 
 def examine(result: "RunResult", say: Callable[[str], None] = print) -> list[Result]:

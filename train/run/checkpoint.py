@@ -42,8 +42,8 @@ WORST = (-math.inf, -math.inf)  # score of what cannot be read
 T = TypeVar("T")
 
 
-class Driver(struct.PyTreeNode):
-    """The part of a train state that drives."""
+class DriverPart(struct.PyTreeNode):
+    """The part of a train state that is saved as `driver`."""
 
     params: nnx.State  # of the network
     scale: ReturnScale  # in whose units the critic counts
@@ -89,7 +89,7 @@ def content(tree: Any) -> str:
 def parts(state: TrainState) -> dict[str, Any]:
     """Split a state into the parts that are saved."""
     return {
-        "driver": Driver(state.params, state.scale),
+        "driver": DriverPart(state.params, state.scale),
         "rest": dataclasses.replace(state, params=None, scale=None),
     }
 
@@ -199,12 +199,9 @@ def _digest(file: Path) -> str:
 
 
 def _check_files(path: Path, wanted: dict[str, Any]) -> None:
-    """Raise `InputError` when a file of the wanted parts is not as it was written.
-
-    A checkpoint from before there was a list passes.
-    """
+    """Raise `InputError` when a file of the wanted parts, or the list, is not as it was written."""
     if not (path / FILES).is_file():
-        return
+        raise InputError(f"{path}: is damaged, its file {FILES} is missing; use another")
     for name, digest in json.loads((path / FILES).read_text()).items():
         file = path / name
         if name.partition("/")[0] in wanted and not (file.is_file() and _digest(file) == digest):
@@ -291,10 +288,10 @@ def restore(
         The state and the host's counters. InputError when no checkpoint is good.
     """
     found, progress = _first_readable(find(place), lambda path: _read(path, parts(like)), warn)
-    driver: Driver = found["driver"]
+    driver: DriverPart = found["driver"]
     return dataclasses.replace(found["rest"], params=driver.params, scale=driver.scale), progress
 
 
-def restore_driver(paths: list[Path], like: Driver, warn: Callable[[str], None]) -> Driver:
+def restore_driver(paths: list[Path], like: DriverPart, warn: Callable[[str], None]) -> DriverPart:
     """Read network and reward scale from the first good one of `paths`; errors as in `restore`."""
     return _first_readable(paths, lambda path: _read(path, {"driver": like})[0]["driver"], warn)

@@ -1,5 +1,7 @@
-"""Reads the `config.json` of a run, which people may have edited: each field is checked before it
-is believed."""
+"""Read the `config.json` of a run.
+
+People may have edited it, so each field is checked before it is believed.
+"""
 
 import dataclasses
 import json

@@ -21,7 +21,7 @@ from train.run import (
     run_folder,
     run_tracks,
 )
-from train.run.checkpoint import Driver
+from train.run.checkpoint import DriverPart
 from train.run.config import RunConfig
 from train.run.environment import make_env
 from train.run.progress import Progress
@@ -159,7 +159,7 @@ def transfer(
 ) -> Begun:
     """Begin a new run with the driver of a saved one."""
     driver = checkpoint.restore_driver(
-        checkpoint_folder.find(source.place), Driver(fresh.params, fresh.scale), notes.append
+        checkpoint_folder.find(source.place), DriverPart(fresh.params, fresh.scale), notes.append
     )
     state = dataclasses.replace(fresh, params=driver.params, scale=driver.scale)
     return new_folder(request, config), state, Progress()
