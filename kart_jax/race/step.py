@@ -95,7 +95,8 @@ def physics_step(
         moving.karts, controls, params.kart, around.surface
     )
 
-    # Barriers come last, so that nobody is pushed through one.
+    # What a kart runs into. Karts that touch will come first: all are finite here. Barriers come
+    # last, so that nobody is pushed through one.
     moved = jax.vmap(contact.resolve)(moved, around.walls, params.kart)
 
     # Where each kart is now, and what its lap makes of it.
