@@ -96,8 +96,8 @@ def guard(
 ) -> tuple[chex.Array, chex.Array, chex.Array]:
     """Return the accelerations (), or zeros unless all are finite.
 
-    A kart that is no longer a number coasts: pose and velocity stay finite, so that it can be met,
-    until whoever steps it sees the state's other fields and stops it (`race.step`).
+    A kart whose forces are no longer numbers coasts: its pose and velocity stay finite. Its other
+    fields show what happened, and whoever steps it puts it back (`race.step`).
     """
     finite = jnp.isfinite(accel_x + accel_y + accel_yaw)
     return (

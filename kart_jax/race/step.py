@@ -37,7 +37,8 @@ def step(
     """Advance a race by one control step.
 
     A kart that is no longer a number at its end stands where it was before it, and is reported.
-    While it lasts, such a kart coasts (see `physics.step`), so that no other kart meets a nan.
+    While the step lasts, such a kart coasts (see `physics.step.guard`): where it is and how fast it
+    goes are numbers if they were at first.
 
     Args:
         state: the race.
@@ -95,8 +96,8 @@ def physics_step(
         moving.karts, controls, params.kart, around.surface
     )
 
-    # What a kart runs into. Karts that touch will come first: all are finite here. Barriers come
-    # last, so that nobody is pushed through one.
+    # What a kart runs into. Karts that touch will come here; barriers come last, so that nobody is
+    # pushed through one.
     moved = jax.vmap(contact.resolve)(moved, around.walls, params.kart)
 
     # Where each kart is now, and what its lap makes of it.

@@ -13,7 +13,7 @@ given here; nothing in this room has been measured on a GPU.
     control steps per second (EPYC, first generation; "A step of the environment"). Whether a kart
     is finite and whether its episode is over (`physics.state`, `env.terminate`) are stages, too:
     every field of the state and every pixel of the frame stack is chosen by them, and each choice
-    worked them out anew (7 % of a step of 1,024 karts, 3 % with four pictures of 256).
+    worked them out anew.
     Elsewhere: off; the function is called as it is.
     Delete when: `python -m benchmarks.env_throughput --parts physics` is as fast without it.
 

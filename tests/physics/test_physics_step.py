@@ -143,6 +143,21 @@ def sliding(state, k):
     return jnp.stack(slides)
 
 
+@pytest.mark.parametrize("broken", ["tyre_force", "axle_spin", "steer"])
+def test_a_kart_whose_forces_are_no_numbers_coasts(broken):
+    """Pose and velocity stay numbers, so that nobody meets a nan; the rest shows what happened."""
+    kart = preset("kz2")
+    state = rolling(kart, 0.0, 0.0, 0.0, 20.0)
+    state = state.replace(**{broken: jnp.full_like(getattr(state, broken), jnp.nan)})
+    hands = Controls(steering=jnp.zeros(()), throttle=jnp.ones(()), brake=jnp.zeros(()))
+    drive = jax.jit(lambda state: step(state, hands, kart, surface.asphalt(kart), AirParams(), DT))
+    for _ in range(10):
+        state = drive(state)
+    assert not is_finite(state)
+    np.testing.assert_allclose([state.vx, state.vy, state.yaw_rate], [20.0, 0.0, 0.0], atol=1e-4)
+    np.testing.assert_allclose([state.x, state.y, state.yaw], [200.0 * DT, 0.0, 0.0], atol=1e-4)
+
+
 def test_tyres_dissipate_and_give_back_no_more_than_their_carcass_holds():
     """Row 14: P_tyre = F . v_s of every tyre over 28,000 random states, 40 steps each.
 
